@@ -1,0 +1,60 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// Numerical Swift stays optimised in debug builds, so that tests on real models are quick.
+let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
+let kernelFlags: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"])]
+
+let package = Package(
+  name: "acthost",
+  products: [.executable(name: "acthost", targets: ["Host"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+  ],
+  targets: [
+    // Engine: tensors, checkpoints, tokenizers, models, hooks, generation.
+    .target(name: "CKernels", path: "Sources/Engine/CKernels", cSettings: kernelFlags),
+    .target(
+      name: "COneDNN", path: "Sources/Engine/COneDNN", cSettings: [.unsafeFlags(["-O2"])],
+      linkerSettings: [.linkedLibrary("dnnl")]),
+    .systemLibrary(
+      name: "COpenBLAS", path: "Sources/Engine/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(
+      name: "CPCRE2", path: "Sources/Engine/CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .target(
+      name: "Engine",
+      dependencies: [
+        "CKernels", "COneDNN", "COpenBLAS", "CPCRE2",
+        .product(name: "HeapModule", package: "swift-collections"),
+        .product(name: "OrderedCollections", package: "swift-collections"),
+      ],
+      path: "Sources/Engine", exclude: ["CKernels", "COneDNN", "COpenBLAS", "CPCRE2"], swiftSettings: optimised),
+
+    // Transfer: steering vectors, mappers, evaluation, experiments.
+    .target(name: "Transfer", dependencies: ["Engine"], path: "Sources/Transfer", swiftSettings: optimised),
+
+    // LuaBindings: Lua values, modules, errors, interruption.
+    .systemLibrary(
+      name: "CLua", path: "Sources/LuaBindings/CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
+    .target(name: "CShim", dependencies: ["CLua"], path: "Sources/LuaBindings/CShim"),
+    .target(
+      name: "LuaBindings", dependencies: ["Engine", "Transfer", "CLua", "CShim"], path: "Sources/LuaBindings",
+      exclude: ["CLua", "CShim"]),
+
+    // Host: command line, prompt, display.
+    .target(name: "CEdit", path: "Sources/Host/CEdit", linkerSettings: [.linkedLibrary("edit")]),
+    .executableTarget(
+      name: "Host",
+      dependencies: [
+        "LuaBindings", "CEdit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/Host", exclude: ["CEdit"]),
+
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: optimised),
+    .testTarget(name: "TransferTests", dependencies: ["Transfer"], swiftSettings: optimised),
+    .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings"]),
+    .testTarget(name: "HostTests", dependencies: ["Host"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

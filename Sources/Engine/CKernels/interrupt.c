@@ -1,0 +1,7 @@
+#include "ckernels.h"
+#include <signal.h>
+
+static volatile sig_atomic_t interrupted = 0;
+
+void ck_interrupt_set(int value) { interrupted = value; }
+int ck_interrupt_get(void) { return interrupted; }

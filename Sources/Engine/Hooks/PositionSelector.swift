@@ -1,0 +1,14 @@
+/// Which tokens of a sequence an intervention or capture concerns. Absolute positions over prompt and generated tokens,
+/// 1-based as in Lua; negative integers count from the end of the prompt (-1 is its last token).
+public enum PositionSelector: Equatable, Sendable {
+  case all
+  case prompt
+  case generated
+  case last
+  case index(Int)
+  case list([Int])
+  /// Inclusive, either end open.
+  case range(from: Int?, to: Int?)
+  /// Every token that covers any part of an occurrence of this text in the prompt.
+  case match(String)
+}

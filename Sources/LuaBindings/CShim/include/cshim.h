@@ -1,0 +1,4 @@
+#ifndef CSHIM_H
+#define CSHIM_H
+#include <lua.h>
+#endif
