@@ -1,20 +1,16 @@
 import Foundation
 
-/// Seeded random numbers, the same on every machine: SplitMix64 (Steele, Lea, Flood 2014) on a state that starts as the
-/// mixed seed, 53-bit uniforms, and normals by Box and Muller computed in Double and rounded to Float.
+/// Seeded random numbers, the same on every machine: SplitMix64 (Steele, Lea, Flood 2014) whose state starts as the
+/// seed, 53-bit uniforms, and normals by Box and Muller computed in Double and rounded to Float.
 public struct RandomGenerator: Sendable {
   private var state: UInt64
   private var spare: Double?
 
-  public init(seed: Int) { state = RandomGenerator.mix(UInt64(bitPattern: Int64(seed)) &+ 0x9E37_79B9_7F4A_7C15) }
+  public init(seed: Int) { state = UInt64(bitPattern: Int64(seed)) }
 
   public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
-    return RandomGenerator.mix(state)
-  }
-
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value
+    var z = state
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
     return z ^ (z >> 31)
