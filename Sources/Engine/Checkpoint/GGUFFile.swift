@@ -4,6 +4,7 @@
 /// ```swift
 /// let file = try GGUFFile(path: "model.gguf")
 /// let layers = try file.int("llama.block_count")
+/// let embedding = try file.tensor("token_embd.weight")      // [vocabulary, dModel], float32
 /// ```
 /// Opening checks every count, length, type, alignment and offset, so that later reads stay inside the file.
 public final class GGUFFile: Sendable {
