@@ -37,7 +37,7 @@ public struct LuaStack {
   /// A number as Lua writes it.
   func number(at index: Int32) -> String {
     if lua_isinteger(pointer, index) != 0 { return String(lua_tointegerx(pointer, index, nil)) }
-    return numberText(lua_tonumberx(pointer, index, nil))
+    return luaNumberText(lua_tonumberx(pointer, index, nil))
   }
 
   /// The bytes of a string; the value must be one.
@@ -98,7 +98,7 @@ public struct LuaStack {
 }
 
 /// `0.5`, `2.0`, `inf`: a float as `tostring` writes it (`%.14g`, with `.0` for integral values).
-func numberText(_ value: Double) -> String {
+func luaNumberText(_ value: Double) -> String {
   if value.isNaN { return value.sign == .minus ? "-nan" : "nan" }
   if value.isInfinite { return value < 0 ? "-inf" : "inf" }
   let text = String(format: "%.14g", value)

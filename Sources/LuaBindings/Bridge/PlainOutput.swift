@@ -46,8 +46,11 @@ public final class PlainOutput: Output {
     tasks[task].completed = completed
   }
 
-  public func show(_ table: TextTable) {
-    write(table.lines(width: width).joined(separator: "\n") + "\n")
+  public func show(_ table: DataTable) {
+    let shown = table.rows.prefix(table.limit ?? .max)
+    let lines = [table.columns] + shown.map { $0.map(\.plain) }
+    write(lines.map { $0.joined(separator: "\t") + "\n" }.joined())
+    if shown.count < table.rows.count { write("... \(table.rows.count - shown.count) more rows\n") }
   }
 
   public func draw(_ plot: Plot, file: String?) throws {
@@ -55,5 +58,18 @@ public final class PlainOutput: Output {
       throw EngineError(.missing, "plots to files need the host program; this output only writes text")
     }
     write("plot: \(plot.title)\n")
+  }
+}
+
+extension DataTable.Cell {
+  /// The cell as it would stand alone.
+  public var plain: String {
+    switch self {
+    case .empty: ""
+    case .text(let text): text
+    case .integer(let value): "\(value)"
+    case .number(let value): numberText(value)
+    case .boolean(let value): "\(value)"
+    }
   }
 }
