@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "dequant.h"
+#include "sha256.h"
+#include "inflate.h"
 
 // ---- pool.c: the engine's one thread pool -------------------------------------------------------------------------
 typedef void (*ck_task)(void *context, size_t index);
