@@ -6,13 +6,13 @@ struct Sampler {
   private let temperature: Double
   private let topK: Int?
   private let topP: Double?
-  private var random: SeededGenerator
+  private var random: RandomGenerator
 
   init(_ options: GenerationOptions, seed: Int) {
     temperature = options.temperature
     topK = options.topK
     topP = options.topP
-    random = SeededGenerator(seed: seed)
+    random = RandomGenerator(seed: seed)
   }
 
   /// Greedy at temperature 0; else a draw from the softmax of logits / temperature, cut to the `topK` likeliest and then

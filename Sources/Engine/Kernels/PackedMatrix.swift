@@ -37,17 +37,14 @@ public final class PackedMatrix: @unchecked Sendable {
     let memory = try PackedMatrix.allocate(bytes * slices)
     let failure = FirstError()
     parallel(slices) { slice in
-      guard !failure.isSet else { return }
       let low = slice * width, high = min(outputs, low + width)
       let rows = UnsafeMutablePointer<Float>.allocate(capacity: (high - low) * inputs)
       defer { rows.deallocate() }
-      do {
+      failure.catching {
         try fill(low..<high, rows)
         if odn_pack(high - low, inputs, rows, memory + slice * bytes) != 0 {
           throw EngineError(.numeric, "oneDNN could not pack a weight matrix of shape [\(outputs), \(inputs)]")
         }
-      } catch {
-        failure.set(error)
       }
     }
     self.outputs = outputs
@@ -91,16 +88,4 @@ public final class PackedMatrix: @unchecked Sendable {
     if bytes >= huge { madvise(memory, bytes, Int32(14)) }  // MADV_HUGEPAGE; refused is fine
     return memory
   }
-}
-
-/// The first error of several threads.
-final class FirstError: @unchecked Sendable {
-  private let lock = NSLock()
-  private var error: (any Error)?
-
-  var isSet: Bool { lock.withLock { error != nil } }
-
-  func set(_ new: any Error) { lock.withLock { if error == nil { error = new } } }
-
-  func rethrow() throws { if let error = lock.withLock({ error }) { throw error } }
 }

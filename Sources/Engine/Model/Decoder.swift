@@ -7,13 +7,13 @@ import CKernels
 final class Decoder {
   let configuration: ModelConfiguration
   let weights: DecoderWeights
-  let workspace: Workspace
+  let workspace: ActivationBuffers
   private var rotary: [Double: RotaryTable] = [:]
 
   init(weights: DecoderWeights) {
     self.weights = weights
     configuration = weights.source.configuration
-    workspace = Workspace(configuration)
+    workspace = ActivationBuffers(configuration)
   }
 
   /// Runs tokens through all blocks and leaves the final residual stream in the workspace.
@@ -52,10 +52,8 @@ final class Decoder {
       throw EngineError(.token, "token id \(token) is out of range: the vocabulary has ids 0 to \(c.vocabularySize - 1)")
     }
     parallelRanges(tokens.count, minimum: 16) { range in
-      do {
+      failure.catching {
         for row in range { try self.weights.embed(tokens[row], into: stream + row * c.dModel) }
-      } catch {
-        failure.set(error)
       }
     }
     try failure.rethrow()

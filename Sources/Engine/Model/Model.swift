@@ -27,18 +27,20 @@ public final class Model: @unchecked Sendable {
     configuration = source.configuration
     interventions = InterventionList(configuration: configuration)
     decoder = Decoder(weights: weights)
-    tokenizer = try source.gguf.map { try Tokenizer(gguf: $0) }
+    let tokenizer = try source.gguf.map { try Tokenizer(gguf: $0) }
+    self.tokenizer = tokenizer
     if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
       throw EngineError(
         .file,
         "\(source.path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
           + "\(configuration.vocabularySize) rows")
     }
-    template = tokenizer.flatMap { ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0) }
-    var stops = tokenizer?.endTokens ?? []
-    if let end = template.flatMap({ tokenizer?.id(of: $0.endOfTurn) }), !stops.contains(end) { stops.append(end) }
+    let template = tokenizer.flatMap { ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0) }
+    self.template = template
+    var stops = try tokenizer?.endTokens ?? source.endTokens()
+    if let template, let end = tokenizer?.id(of: template.endOfTurn), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
-    hash = try Model.fingerprint(source)
+    hash = try Fingerprint.ofModel(source.path)
   }
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, `model.safetensors`).
@@ -48,11 +50,6 @@ public final class Model: @unchecked Sendable {
     let url = URL(fileURLWithPath: path)
     let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
     return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source))
-  }
-
-  private static func fingerprint(_ source: ModelSource) throws -> String {
-    let file = source.gguf == nil ? source.path + "/model.safetensors" : source.path
-    return try SHA256.fingerprint(ofFile: file)
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of the model's template with the generation prompt.
@@ -99,7 +96,7 @@ public final class Model: @unchecked Sendable {
     let size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
     return Memory(
       weights: size, packs: decoder.weights.packedBytes,
-      workspace: decoder.workspace.rows * Workspace.bytesPerRow(configuration))
+      workspace: decoder.workspace.rows * ActivationBuffers.bytesPerRow(configuration))
   }
 
   /// Guards against a hook that runs its own model: the decoder's buffers are in use.

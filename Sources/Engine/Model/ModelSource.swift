@@ -38,6 +38,17 @@ struct ModelSource: Sendable {
     }
   }
 
+  /// End-of-sequence ids that a folder's settings name; a GGUF's tokenizer knows its own.
+  func endTokens() throws -> [Int] {
+    guard let folder = weights as? HuggingFaceFolder else { return [] }
+    var ids: [Int] = []
+    for keys in [folder.configuration, folder.generation].compactMap({ $0 }) {
+      if let list = try? keys.ints(ifPresent: "eos_token_id") { ids += list } else
+      if let id = try keys.int(ifPresent: "eos_token_id") { ids.append(id) }
+    }
+    return ids.reduce(into: []) { if !$0.contains($1), (0..<configuration.vocabularySize).contains($1) { $0.append($1) } }
+  }
+
   /// The name of a weight in this container.
   func name(_ role: WeightRole, layer: Int? = nil) throws -> String {
     let names = gguf == nil ? family.tensors.checkpoint : family.tensors.gguf

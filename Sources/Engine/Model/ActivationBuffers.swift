@@ -1,7 +1,7 @@
 import Foundation
 
 /// Buffers of one forward pass, `[rows, ...]` each; they grow to the largest batch met and are reused.
-final class Workspace {
+final class ActivationBuffers {
   private(set) var rows = 0
   /// The residual stream `[rows, dModel]`.
   private(set) var stream: UnsafeMutablePointer<Float>
@@ -51,14 +51,14 @@ final class Workspace {
   /// Makes room for `wanted` rows. Throws `.memory` where the buffers alone would break the budget.
   func reserve(_ wanted: Int) throws {
     guard wanted > rows else { return }
-    let bytes = wanted * Workspace.bytesPerRow(configuration)
+    let bytes = wanted * ActivationBuffers.bytesPerRow(configuration)
     guard bytes <= TensorMemory.budget else {
       throw EngineError(
         .memory,
         "a batch of \(wanted) tokens needs \(byteText(bytes)) of buffers; the budget is \(byteText(TensorMemory.budget))")
     }
     // Each buffer starts on its own cache line.
-    let sizes = Workspace.sizes(configuration).map { ($0 * wanted + 31) / 16 * 16 }
+    let sizes = ActivationBuffers.sizes(configuration).map { ($0 * wanted + 31) / 16 * 16 }
     memory.deallocate()
     positions.deallocate()
     memory = UnsafeMutableRawPointer.allocate(byteCount: sizes.reduce(0, +) * 4, alignment: 64)
