@@ -1,4 +1,5 @@
-// SHA-256 by FIPS 180-4, section 6.2. `blocks_plain` is the reference; `blocks_x86` does the same with SHA instructions.
+// SHA-256 by FIPS 180-4, section 6.2. `ck_sha256_blocks_plain` is the reference; `blocks_x86` does
+// the same with SHA instructions.
 #include "sha256.h"
 #include <stdbool.h>
 #include <string.h>
@@ -15,7 +16,7 @@ static const uint32_t constants[64] __attribute__((aligned(16))) = {
 
 static inline uint32_t rotate(uint32_t x, int by) { return x >> by | x << (32 - by); }
 
-static void blocks_plain(uint32_t state[8], const uint8_t *bytes, size_t count) {
+void ck_sha256_blocks_plain(uint32_t state[8], const uint8_t *bytes, size_t count) {
   for (; count > 0; count--, bytes += 64) {
     uint32_t w[64], v[8];
     for (int t = 0; t < 16; t++) {
@@ -84,7 +85,7 @@ static bool has_sha(void) {
 }
 #endif
 
-static void blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
+void ck_sha256_blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
 #if defined(__x86_64__)
   static int known = 0;  // 1 without, 2 with; a race writes the same value
   int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
@@ -94,7 +95,7 @@ static void blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
     return;
   }
 #endif
-  blocks_plain(state, bytes, count);
+  ck_sha256_blocks_plain(state, bytes, count);
 }
 
 void ck_sha256_start(ck_sha256 *hash) {
@@ -112,11 +113,11 @@ void ck_sha256_add(ck_sha256 *hash, const void *source, size_t count) {
     size_t part = count < 64 - held ? count : 64 - held;
     memcpy(hash->block + held, bytes, part);
     if (held + part < 64) return;
-    blocks(hash->state, hash->block, 1);
+    ck_sha256_blocks(hash->state, hash->block, 1);
     bytes += part;
     count -= part;
   }
-  blocks(hash->state, bytes, count / 64);
+  ck_sha256_blocks(hash->state, bytes, count / 64);
   if (count % 64 > 0) memcpy(hash->block, bytes + count / 64 * 64, count % 64);
 }
 

@@ -44,6 +44,9 @@ public final class SafetensorsFile: WeightSource {
       if name == "__metadata__" {
         for (key, value) in value.object ?? [:] { metadata[key] = value.string }
       } else {
+        guard isPrintableName(name) else {
+          throw EngineError(.file, "\(path) is damaged: the name of tensor \(names.count + 1) cannot be printed")
+        }
         entries[name] = try SafetensorsFile.entry(name, value, dataStart: dataStart, size: size, path: path)
         names.append(name)
       }
