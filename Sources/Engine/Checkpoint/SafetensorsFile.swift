@@ -4,7 +4,8 @@
 /// let file = try SafetensorsFile(path: "model.safetensors")
 /// let weight = try file.tensor("model.norm.weight")        // float32, whatever is stored
 /// ```
-/// Opening checks the header's length, every type, shape and offset, and that tensors fill the data without gap or overlap.
+/// Opening checks the header's length, every type, shape and offset, and that the tensors fill the data without gap or
+/// overlap.
 public final class SafetensorsFile: WeightSource {
   /// One entry of the header.
   public struct Entry: Sendable {

@@ -17,7 +17,8 @@ public enum Safetensors {
     for (name, tensor) in tensors {
       guard isPrintableName(name), seen.insert(name).inserted else {
         throw EngineError(
-          .argument, "cannot write \(path): the name \(jsonQuoted(String(name.prefix(80)))) is used twice, reserved or empty")
+          .argument,
+          "cannot write \(path): the name \(jsonQuoted(String(name.prefix(80)))) is used twice, reserved or empty")
       }
       let end = offset + tensor.count * MemoryLayout<Float>.size
       let shape = tensor.shape.map(String.init).joined(separator: ",")

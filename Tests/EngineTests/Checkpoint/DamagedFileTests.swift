@@ -110,7 +110,8 @@ import Testing
     try Files.withFolder { folder in
       let tensors = try [("a", Tensor([1, 2, 3, 4], shape: [2, 2])), ("b", Tensor([5]))]
       try Safetensors.write("\(folder)/s.safetensors", tensors: tensors, metadata: ["k": "v"])
-      samples.append(("own.safetensors", Array(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/s.safetensors"))), .max))
+      samples.append(
+        ("own.safetensors", Array(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/s.safetensors"))), .max))
     }
     if let path = Files.fixture("gguf/quants.gguf") {
       // Its length is a whole number of pages: a read past the end would leave the mapping.

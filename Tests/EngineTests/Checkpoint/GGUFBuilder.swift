@@ -30,7 +30,9 @@ struct GGUFBuilder {
   mutating func add(_ key: String, _ value: String) { add(key, type: 8, Self.string(value)) }
 
   /// A tensor with explicit dimensions in the file's order, type and offset; `bytes` are appended to the data.
-  mutating func tensor(_ name: String, dimensions: [UInt64], type: UInt32 = 0, offset: UInt64? = nil, _ bytes: [UInt8]) {
+  mutating func tensor(
+    _ name: String, dimensions: [UInt64], type: UInt32 = 0, offset: UInt64? = nil, _ bytes: [UInt8]
+  ) {
     infos.append(
       Self.string(name) + Self.number(UInt32(dimensions.count)) + dimensions.flatMap(Self.number) + Self.number(type)
         + Self.number(offset ?? UInt64(data.count)))

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct JSONTests {
   @Test func documentsAreRead() throws {
-    let value = try JSONValue(parsing: " {\"b\": [1, -2.5e3, true, null], \"a\": \"x\\u00e9\\ud83d\\ude00\\n\\/\", \"n\": NaN} ")
+    let value = try JSONValue(
+      parsing: " {\"b\": [1, -2.5e3, true, null], \"a\": \"x\\u00e9\\ud83d\\ude00\\n\\/\", \"n\": NaN} ")
     #expect(value.object.map { Array($0.keys) } == ["b", "a", "n"])
     #expect(value["b"] == .array([.integer(1), .number(-2500), .bool(true), .null]))
     #expect(value["a"]?.string == "xé😀\n/")
@@ -16,7 +17,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "{", "[1,", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "tru", "\"abc", "\"\\x\"", "\"\\u12\"", "1.2.3", "-", "1e", "[1]]",
+    "", "{", "[1,", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "tru", "\"abc", "\"\\x\"", "\"\\u12\"", "1.2.3", "-", "1e",
+    "[1]]",
     "{\"a\":1,\"a\":2}", "\"\u{1}\"", "nul", "-Infinit", "'a'", "\"\\",
   ]) func badTextIsAnErrorWithItsPlace(text: String) {
     let error = #expect(throws: EngineError.self) { try JSONValue(parsing: text, source: "x.json") }

@@ -39,7 +39,9 @@ import Testing
       }
       let start = ContinuousClock.now
       let kept = try file.names.map { try file.tensor($0) }
-      print("\(name): \(values) values dequantised in \(best) \(types), into \(kept.count) tensors in \(ContinuousClock.now - start)")
+      let held = ContinuousClock.now - start
+      print("\(name): \(values) values \(types)")
+      print("  into one buffer: \(best); into \(kept.count) new tensors: \(held)")
       #expect(values > 100_000_000)
     }
   }

@@ -48,22 +48,33 @@ import Testing
     #expect(throws: EngineError.self) { try file.integers("F32") }
   }
 
+  /// `TYPE SHAPE OFFSETS` of tensors a, b, ... as a header.
+  private func header(_ entries: [String]) -> String {
+    let members = zip(["a", "b"], entries).map { name, entry in
+      let parts = entry.split(separator: " ")
+      return #""\#(name)":{"dtype":"\#(parts[0])","shape":\#(parts[1]),"data_offsets":\#(parts[2])}"#
+    }
+    return "{\(members.joined(separator: ","))}"
+  }
+
   @Test(arguments: [
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", "needs 8 bytes"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", "outside the file"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "gap"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "belong to none"),
-    ("{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", "overlaps"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]}}", "twice"),
-    ("{\"a\":{\"dtype\":\"F4\",\"shape\":[2],\"data_offsets\":[0,8]}}", "F4"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "dimension of -2"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627775,1099511627775,8],\"data_offsets\":[0,8]}}", "impossible"),
-    ("{\"a\":{\"dtype\":\"F32\",\"shape\":[1e30],\"data_offsets\":[0,8]}}", "dimension"),
-    ("[]", "not a JSON object"), ("{\"a\":", "bad JSON"),
-  ]) func damagedHeadersAreRefused(header: String, message: String) {
-    let error = #expect(throws: EngineError.self) { try open(header, Array(repeating: 0, count: 8)) }
+    (["F32 [2] [0,4]"], "needs 8 bytes"), (["F32 [4] [0,16]"], "outside the file"), (["F32 [1] [4,8]"], "gap"),
+    (["F32 [1] [0,4]"], "belong to none"), (["U8 [8] [0,8]", "U8 [4] [4,8]"], "overlaps"),
+    (["F4 [2] [0,8]"], "F4"), (["F32 [-2] [0,8]"], "dimension of -2"), (["F32 [1e30] [0,8]"], "dimension of 1e+30"),
+    (["F32 [1099511627775,1099511627775,8] [0,8]"], "impossible"), (["F32 {} [0,8]"], "no usable shape"),
+    (["F32 [2] [8,0]"], "outside the file"), (["F32 [2] [0,1e9]"], "outside the file"),
+  ]) func damagedHeadersAreRefused(entries: [String], message: String) {
+    let error = #expect(throws: EngineError.self) { try open(header(entries), Array(repeating: 0, count: 8)) }
     #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
     #expect(error?.message.contains("x.safetensors") == true)
+  }
+
+  @Test func headersThatAreNoObjectsAreRefused() {
+    #expect(throws: EngineError.self) { try open("[]") }
+    #expect(throws: EngineError.self) { try open("{\"a\":") }
+    let entry = #""a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#
+    let error = #expect(throws: EngineError.self) { try open("{\(entry),\(entry)}") }
+    #expect(error?.message.contains("twice") == true)
   }
 
   @Test func aHugeHeaderLengthIsRefused() throws {
@@ -90,7 +101,7 @@ import Testing
   }
 
   @Test func settingsOfTheWrongKindAreRefusedWithoutATrap() throws {
-    let text = "{\"a\": 1e12, \"b\": 1e300, \"c\": 99999999999999999999, \"d\": [1, 2.5], \"e\": 3.0, \"f\": {\"g\": \"x\"}}"
+    let text = #"{"a": 1e12, "b": 1e300, "c": 99999999999999999999, "d": [1, 2.5], "e": 3.0, "f": {"g": "x"}}"#
     let keys = try ConfigurationFile(JSONValue(parsing: text), source: "config.json")
     #expect(try keys.int("a") == 1_000_000_000_000)
     #expect(try keys.int("e") == 3)

@@ -30,9 +30,12 @@ import Testing
 
   @Test(arguments: ["safetensors", "npz"]) func whatIsSavedIsLoaded(kind: String) throws {
     var random = SeededRandom(state: 7)
-    let tensors = try [("a", [3, 5]), ("scalar", []), ("empty", [0, 4]), ("näme \"q\"", [2, 2, 2])].map { name, shape in
+    let shapes = [("a", [3, 5]), ("scalar", []), ("empty", [0, 4]), ("näme \"q\"", [2, 2, 2])]
+    let tensors = try shapes.map { name, shape in
       let count = shape.reduce(1, *)
-      return (name: name, tensor: try Tensor((0..<count).map { _ in Float.random(in: -1...1, using: &random) }, shape: shape))
+      return (
+        name: name, tensor: try Tensor((0..<count).map { _ in Float.random(in: -1...1, using: &random) }, shape: shape)
+      )
     }
     try Files.withFolder { folder in
       let path = "\(folder)/x.\(kind)"
@@ -79,7 +82,9 @@ import Testing
       }
       #expect(try SafetensorsFile(path: path).tensor("v").values == [1, 2])
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["v.safetensors"])
-      #expect(throws: EngineError.self) { try Safetensors.write("\(folder)/no/v.safetensors", tensors: [("v", tensor)]) }
+      #expect(throws: EngineError.self) {
+        try Safetensors.write("\(folder)/no/v.safetensors", tensors: [("v", tensor)])
+      }
     }
   }
 
