@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,11 @@ static void on_resume(int signal) { (void)signal; resumed = 1; }
 void cedit_set_locale(void) {
   if (!setlocale(LC_CTYPE, "") || strcmp(setlocale(LC_CTYPE, NULL), "C") == 0 || strcmp(setlocale(LC_CTYPE, NULL), "POSIX") == 0)
     setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int cedit_character_width(uint32_t scalar) {
+  int width = wcwidth((wchar_t)scalar);
+  return width < 0 ? 0 : width;
 }
 
 static cedit *edit_of(EditLine *el) {

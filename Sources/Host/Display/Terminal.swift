@@ -1,3 +1,4 @@
+import CEdit
 import Foundation
 
 /// What a standard stream is connected to, and what may be written there.
@@ -61,7 +62,7 @@ func displayWidth(_ text: String) -> Int {
     if scalar.isASCII {
       width += scalar.value >= 32 ? 1 : 0
     } else {
-      width += max(0, Int(wcwidth(wchar_t(bitPattern: scalar.value))))
+      width += Int(cedit_character_width(scalar.value))
     }
   }
   return width

@@ -47,8 +47,8 @@ struct Axis {
     let step = [1.0, 2, 5, 10].map { $0 * power }.first { $0 >= raw } ?? power * 10
     guard step > 0, step.isFinite else { return [low, high] }
     let first = (low / step).rounded(.up)
-    return (0...(2 * count)).map { (first + Double($0)) * step }.filter { $0 <= high + step * 1e-9 }
-      .map { abs($0) < step * 1e-9 ? 0 : $0 }
+    let candidates: [Double] = (0...(2 * count)).map { (first + Double($0)) * step }
+    return candidates.filter { $0 <= high + step * 1e-9 }.map { abs($0) < step * 1e-9 ? 0 : $0 }
   }
 
   /// Where a value lies between 0 (low) and 1 (high).

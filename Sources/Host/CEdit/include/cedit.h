@@ -3,7 +3,7 @@
 #ifndef CEDIT_H
 #define CEDIT_H
 #include <stddef.h>
-#include <stdio.h>
+#include <stdint.h>
 
 typedef struct cedit cedit;
 
@@ -14,6 +14,9 @@ typedef void (*cedit_completer)(cedit *edit, const char *text, size_t length, vo
 
 /// Sets LC_CTYPE (and nothing else: a decimal comma would break Lua's numbers) to the user's locale, or C.UTF-8.
 void cedit_set_locale(void);
+
+/// Columns that a character takes on a terminal; 0 for combining and control characters.
+int cedit_character_width(uint32_t scalar);
 
 /// An editor on standard input and output, both terminals. `history` is a file that is made when needed, or NULL.
 /// NULL when libedit cannot start.
