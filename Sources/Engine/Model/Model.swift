@@ -38,7 +38,7 @@ public final class Model: @unchecked Sendable {
     let template = tokenizer.flatMap { ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0) }
     self.template = template
     var stops = try tokenizer?.endTokens ?? source.endTokens()
-    if let template, let end = tokenizer?.id(of: template.endOfTurn), !stops.contains(end) { stops.append(end) }
+    if let name = template?.endOfTurn, let end = tokenizer?.id(of: name), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
     hash = try Fingerprint.ofModel(source.path)
   }
