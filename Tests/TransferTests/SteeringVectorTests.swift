@@ -68,9 +68,9 @@ private func vector(_ seed: Int, layer: Int? = 3, site: Site = .residPost) throw
       .all, .prompt, .generated, .index(4), .index(-3), .list([1, -2]), .list([5]), .range(from: 2, to: nil),
       .range(from: nil, to: -1), .range(from: nil, to: nil), .match("|prod|"),
     ]
-    for position in positions { #expect(PositionSelector(text: position.text) == position) }
-    #expect(PositionSelector(text: PositionSelector.last.text) == .index(-1))
-    for wrong in ["", "x", "1..x", "1,a", "1.2"] { #expect(PositionSelector(text: wrong) == nil) }
+    for position in positions { #expect(PositionSelector(fileText: position.fileText) == position) }
+    #expect(PositionSelector(fileText: PositionSelector.last.fileText) == .index(-1))
+    for wrong in ["", "x", "1..x", "1,a", "1.2"] { #expect(PositionSelector(fileText: wrong) == nil) }
   }
 }
 

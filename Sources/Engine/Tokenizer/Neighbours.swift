@@ -14,7 +14,8 @@ struct Neighbours: Sendable {
       guard let base = bytes.baseAddress else { return }
       for index in 0..<tokens.count where isMember(index) {
         let range = tokens.range(index)
-        var before = Self.none, position = range.lowerBound
+        var before = Self.none
+        var position = range.lowerBound
         while position < range.upperBound {
           let length = utf8Length(base + position, range.upperBound - position)
           guard length > 0 else { break }  // such a token cannot come from text
@@ -58,6 +59,6 @@ struct Neighbours: Sendable {
 
   @inline(__always)
   private static func wideBit(_ left: UInt32, _ right: UInt32) -> Int {
-    Int((UInt64(left) << 32 | UInt64(right)) &* 0x9E37_79B9_7F4A_7C15 >> (64 - wideBits))
+    Int(((UInt64(left) << 32 | UInt64(right)) &* 0x9E37_79B9_7F4A_7C15) >> (64 - wideBits))
   }
 }

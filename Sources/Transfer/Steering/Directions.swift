@@ -40,10 +40,10 @@ public struct Directions: Sendable {
       throw EngineError(.layer, "no direction at layer \(layer); there are layers \(Directions.list(layers.map(String.init)))")
     }
     if position == nil, positions.count == 1 { return vectors[row] }
-    guard let wanted = position, let column = positions.firstIndex(where: { $0.text == wanted.text }) else {
+    guard let wanted = position, let column = positions.firstIndex(where: { $0.fileText == wanted.fileText }) else {
       throw EngineError(
-        .position, (position.map { "no direction at position \($0.text)" } ?? "which position?")
-          + "; there are positions \(Directions.list(positions.map(\.text)))")
+        .position, (position.map { "no direction at position \($0.fileText)" } ?? "which position?")
+          + "; there are positions \(Directions.list(positions.map(\.fileText)))")
     }
     return vectors[row * positions.count + column]
   }

@@ -6,7 +6,7 @@ extension SteeringVector {
     var tensors = [(name: "direction", tensor: direction)]
     var metadata = ["format": "acthost steering vector 1", "site": site.rawValue, "method": origin.method]
     metadata["layer"] = layer.map(String.init)
-    metadata["position"] = position?.text
+    metadata["position"] = position?.fileText
     metadata["model_name"] = origin.model?.name
     metadata["model_hash"] = origin.model?.hash
     metadata["template"] = origin.template
@@ -72,7 +72,7 @@ extension SteeringVector {
     }
     var position: PositionSelector?
     if let text = metadata["position"] {
-      position = PositionSelector(text: text)
+      position = PositionSelector(fileText: text)
       if position == nil { throw fault("its position is \"\(text.prefix(40))\"") }
     }
     let layer: Int? = try number("layer")

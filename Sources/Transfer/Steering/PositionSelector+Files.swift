@@ -1,8 +1,8 @@
 import Engine
 
 extension PositionSelector {
-  /// How files and tables write a position: `-1`, `all`, `3,4,5`, `2..`, `match:|prod|`.
-  public var text: String {
+  /// How files write a position: `-1`, `all`, `3,4,5`, `2..`, `match:|prod|`.
+  public var fileText: String {
     switch self {
     case .all: "all"
     case .prompt: "prompt"
@@ -15,8 +15,8 @@ extension PositionSelector {
     }
   }
 
-  /// Reads what `text` writes; nil for anything else.
-  public init?(text: String) {
+  /// Reads what `fileText` writes; nil for anything else.
+  public init?(fileText text: String) {
     switch text {
     case "all": self = .all
     case "prompt": self = .prompt
