@@ -37,9 +37,9 @@ let package = Package(
     // LuaBindings: Lua values, modules, errors, interruption.
     .systemLibrary(
       name: "CLua", path: "Sources/LuaBindings/CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
-    .target(name: "CShim", dependencies: ["CLua"], path: "Sources/LuaBindings/CShim"),
+    .target(name: "CShim", dependencies: ["CLua", "CKernels"], path: "Sources/LuaBindings/CShim"),
     .target(
-      name: "LuaBindings", dependencies: ["Engine", "Transfer", "CLua", "CShim"], path: "Sources/LuaBindings",
+      name: "LuaBindings", dependencies: ["Engine", "Transfer", "CKernels", "CLua", "CShim"], path: "Sources/LuaBindings",
       exclude: ["CLua", "CShim"]),
 
     // Host: command line, prompt, display.
@@ -51,9 +51,11 @@ let package = Package(
       ],
       path: "Sources/Host", exclude: ["CEdit"]),
 
+    .executableTarget(name: "acthost-bench", dependencies: ["Engine", "CKernels"], path: "Benchmarks"),
+
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: optimised),
     .testTarget(name: "TransferTests", dependencies: ["Transfer"], swiftSettings: optimised),
-    .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings"]),
+    .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings", "CShim"]),
     .testTarget(name: "HostTests", dependencies: ["Host"]),
   ],
   swiftLanguageModes: [.v6]

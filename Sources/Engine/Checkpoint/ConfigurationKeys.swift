@@ -5,7 +5,7 @@
 /// let headWidth = try keys.int(ifPresent: "head_dim") ?? width / heads     // nil where missing; wrong kind throws
 /// ```
 /// Errors are `.file` and name the key, the file and what stands there.
-public protocol ConfigurationKeys {
+public protocol ConfigurationKeys: Sendable {
   /// The file, for messages.
   var source: String { get }
   var keyNames: [String] { get }

@@ -63,10 +63,10 @@ struct ByteLevelModel: SubwordModel, MergeRule {
     return ByteAlphabet.decode(text[...], into: &bytes) ? table.find(bytes) : nil
   }
 
-  func makeWorkspace() throws -> Workspace { Workspace(matcher: try PatternMatcher(pattern)) }
+  func makeWorkspace() throws -> EncodingScratch { EncodingScratch(matcher: try PatternMatcher(pattern)) }
 
   func encode(
-    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: Workspace,
+    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: EncodingScratch,
     into output: inout EncodingBuilder
   ) throws {
     guard let base = text.baseAddress, let matcher = workspace.matcher else { return }
@@ -88,7 +88,7 @@ struct ByteLevelModel: SubwordModel, MergeRule {
 
   @inline(__always)
   private func encodeWord(
-    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, _ workspace: Workspace, _ output: inout EncodingBuilder
+    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, _ workspace: EncodingScratch, _ output: inout EncodingBuilder
   ) throws {
     guard count <= WordCache.longestWord else {
       return try mergeWord(text, start, count, workspace, &output, remember: nil)
@@ -103,7 +103,7 @@ struct ByteLevelModel: SubwordModel, MergeRule {
 
   /// Merges a word and remembers it at a place of the cache.
   private func mergeWord(
-    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, _ workspace: Workspace,
+    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, _ workspace: EncodingScratch,
     _ output: inout EncodingBuilder, remember entry: UnsafeMutablePointer<WordCache.Entry>?
   ) throws {
     let word = text + start

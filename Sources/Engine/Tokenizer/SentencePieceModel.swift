@@ -62,10 +62,10 @@ struct SentencePieceModel: SubwordModel {
   /// As the vocabulary spells it, else as text.
   func find(_ text: [UInt8]) -> Int? { table.find(text) ?? table.find(text.flatMap { $0 == 0x20 ? Self.space : [$0] }) }
 
-  func makeWorkspace() throws -> Workspace { Workspace() }
+  func makeWorkspace() throws -> EncodingScratch { EncodingScratch() }
 
   func encode(
-    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: Workspace,
+    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: EncodingScratch,
     into output: inout EncodingBuilder
   ) throws {
     guard let base = text.baseAddress else { return }
@@ -95,7 +95,7 @@ struct SentencePieceModel: SubwordModel {
   /// A word of valid UTF-8. `prefix`: with a space in front that is not in the text.
   @inline(__always)
   private func encodeWord(
-    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, prefix: Bool, _ workspace: Workspace,
+    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, prefix: Bool, _ workspace: EncodingScratch,
     _ output: inout EncodingBuilder
   ) throws {
     guard count <= WordCache.longestWord, !prefix else {
@@ -110,7 +110,7 @@ struct SentencePieceModel: SubwordModel {
   }
 
   private func mergeWord(
-    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, prefix: Bool, _ workspace: Workspace,
+    _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, prefix: Bool, _ workspace: EncodingScratch,
     _ output: inout EncodingBuilder, remember entry: UnsafeMutablePointer<WordCache.Entry>?
   ) throws {
     try checkWordLength(count)
@@ -156,7 +156,7 @@ struct SentencePieceModel: SubwordModel {
   }
 
   /// Fills the workspace's spelling and symbols, one for each character.
-  private func spell(_ word: UnsafePointer<UInt8>, _ count: Int, prefix: Bool, _ workspace: Workspace) {
+  private func spell(_ word: UnsafePointer<UInt8>, _ count: Int, prefix: Bool, _ workspace: EncodingScratch) {
     workspace.symbols.removeAll(keepingCapacity: true)
     workspace.spelling.removeAll(keepingCapacity: true)
     if prefix {

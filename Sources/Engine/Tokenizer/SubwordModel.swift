@@ -4,7 +4,7 @@ import Synchronization
 protocol SubwordModel: Sendable {
   /// Adds the tokens of `text[range]`. `startsText`: nothing, or a special token, stands in front.
   func encode(
-    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: Workspace,
+    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: EncodingScratch,
     into output: inout EncodingBuilder
   ) throws
 
@@ -12,11 +12,11 @@ protocol SubwordModel: Sendable {
   func find(_ text: [UInt8]) -> Int?
 
   /// Buffers for one thread.
-  func makeWorkspace() throws -> Workspace
+  func makeWorkspace() throws -> EncodingScratch
 }
 
 /// Buffers and the cache of one running `encode`.
-final class Workspace: @unchecked Sendable {
+final class EncodingScratch: @unchecked Sendable {
   let cache = WordCache()
   let matcher: PatternMatcher?
   var symbols: [Symbol] = []
@@ -34,9 +34,9 @@ final class Workspace: @unchecked Sendable {
 
 /// Workspaces that nobody uses at the moment: as many as there were `encode` calls at once.
 final class WorkspacePool: Sendable {
-  private let idle = Mutex<[Workspace]>([])
+  private let idle = Mutex<[EncodingScratch]>([])
 
-  func withWorkspace<Result>(of model: any SubwordModel, _ body: (Workspace) throws -> Result) throws -> Result {
+  func withWorkspace<Result>(of model: any SubwordModel, _ body: (EncodingScratch) throws -> Result) throws -> Result {
     let workspace = try idle.withLock { $0.popLast() } ?? model.makeWorkspace()
     defer {
       workspace.trim()

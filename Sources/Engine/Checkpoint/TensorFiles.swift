@@ -1,0 +1,52 @@
+import Foundation
+
+/// Tensors in files, by the file's extension: `.safetensors`, `.npy`, `.npz`, and `.gguf` for reading only.
+public enum TensorFiles {
+  /// All tensors of a file as float32, in the file's order. The one array of an `.npy` file is named after the file.
+  /// Throws `.missing`, `.file`, `.memory`, or `.argument` for another extension.
+  public static func load(_ path: String) throws -> [(name: String, tensor: Tensor)] {
+    switch kind(path) {
+    case "safetensors": return try all(of: SafetensorsFile(path: path))
+    case "gguf": return try all(of: GGUFFile(path: path))
+    case "npz": return try NumpyFiles.load(npz: path)
+    case "npy":
+      let name = ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+      return [(name, try NumpyFiles.load(npy: path))]
+    case let other: throw unknown(other, path, "read", ["safetensors", "gguf", "npy", "npz"])
+    }
+  }
+
+  /// Writes tensors as float32; the file appears whole or not at all. An `.npy` file takes exactly one; only
+  /// `.safetensors` files keep `metadata`. Throws `.argument`, `.file`.
+  public static func save(
+    _ path: String, _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]
+  ) throws {
+    let kind = kind(path)
+    guard kind == "safetensors" || metadata.isEmpty else {
+      throw EngineError(.argument, "cannot write \(path): only .safetensors files keep metadata")
+    }
+    switch kind {
+    case "safetensors": try Safetensors.write(path, tensors: tensors, metadata: metadata)
+    case "npz": try NumpyFiles.save(npz: path, tensors)
+    case "npy":
+      guard tensors.count == 1, let tensor = tensors.first?.tensor else {
+        throw EngineError(
+          .argument, "\(path) would hold \(tensors.count) tensors; .npy files hold one, .npz files many")
+      }
+      try NumpyFiles.save(npy: path, tensor)
+    default: throw unknown(kind, path, "write", ["safetensors", "npy", "npz"])
+    }
+  }
+
+  private static func kind(_ path: String) -> String { (path as NSString).pathExtension.lowercased() }
+
+  private static func all(of source: some WeightSource) throws -> [(name: String, tensor: Tensor)] {
+    try source.names.map { ($0, try source.tensor($0)) }
+  }
+
+  private static func unknown(_ kind: String, _ path: String, _ verb: String, _ known: [String]) -> EngineError {
+    let names = known.map { "." + $0 }.joined(separator: ", ")
+    return EngineError(
+      .argument, "cannot \(verb) \(path): tensors are kept in \(names) files\(suggestion(for: kind, in: known))")
+  }
+}

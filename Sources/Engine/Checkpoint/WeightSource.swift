@@ -1,0 +1,66 @@
+import Foundation
+
+/// Named tensors of a checkpoint, whatever the container and the stored type; values come out as float32.
+///
+/// A tensor of shape `[a, b, c]` is read as a matrix of `a * b` rows of `c` values; one of shape `[c]` is one row.
+public protocol WeightSource: Sendable {
+  /// The file or folder, for messages.
+  var path: String { get }
+  /// In the file's order.
+  var names: [String] { get }
+  /// Row-major, nil for an unknown name.
+  func shape(of name: String) -> [Int]?
+  /// Writes rows `rows` of a tensor, `rows.count * width` float32 values, to `into`. Several threads may call it at
+  /// once. Throws `.missing` for an unknown name, `.shape` for rows out of range, `.file` for an unreadable type.
+  func read(_ name: String, rows: Range<Int>, into: UnsafeMutablePointer<Float>) throws
+}
+
+extension WeightSource {
+  /// A whole tensor in float32, read by all threads. Throws as `read(_:rows:into:)`, and `.memory`.
+  public func tensor(_ name: String) throws -> Tensor {
+    guard let shape = shape(of: name) else { throw missing(name) }
+    let tensor = try Tensor(uninitialized: shape)
+    try read(name, into: tensor.mutablePointer)
+    return tensor
+  }
+
+  /// A whole tensor into memory for all its values, read by all threads.
+  public func read(_ name: String, into destination: UnsafeMutablePointer<Float>) throws {
+    guard let shape = shape(of: name) else { throw missing(name) }
+    let width = shape.last ?? 1, rows = shape.dropLast().reduce(1, *)
+    guard width > 0, rows > 0 else { return }
+    let failure = FirstError()
+    nonisolated(unsafe) let destination = destination
+    parallelRanges(rows, minimum: max(1, (1 << 16) / width)) { part in
+      failure.catching { try read(name, rows: part, into: destination + part.lowerBound * width) }
+    }
+    try failure.rethrow()
+  }
+
+  func missing(_ name: String) -> EngineError {
+    EngineError(.missing, "\(path) has no tensor \(name)\(suggestion(for: name, in: names))")
+  }
+
+  /// Refuses rows outside a tensor of `shape`.
+  func check(_ rows: Range<Int>, of name: String, _ shape: [Int]) throws {
+    let count = shape.dropLast().reduce(1, *)
+    guard rows.lowerBound >= 0, rows.upperBound <= count else {
+      throw EngineError(
+        .shape, "rows \(rows.lowerBound) ..< \(rows.upperBound) of \(name) asked for; \(path) has \(shapeText(shape))")
+    }
+  }
+}
+
+/// Keeps the first error of work spread over threads.
+final class FirstError: @unchecked Sendable {
+  private let lock = NSLock()
+  private var error: (any Error)?
+
+  func catching(_ body: () throws -> Void) {
+    do { try body() } catch { lock.withLock { self.error = self.error ?? error } }
+  }
+
+  func rethrow() throws {
+    if let error = lock.withLock({ error }) { throw error }
+  }
+}
