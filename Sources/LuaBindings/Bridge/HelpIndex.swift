@@ -50,6 +50,9 @@ public final class HelpIndex {
     return ending.isEmpty ? nil : ending.map(\.page).joined(separator: "\n\n")
   }
 
+  /// The page of a row found in some other way.
+  func text(for row: Function) -> String { page(of: row, named: row.name).page }
+
   /// Names whose page contains `word`, each with its first sentence, best first; or the nearest names.
   public func search(_ word: String) -> String {
     let needle = word.lowercased()
@@ -84,7 +87,7 @@ func firstSentence(_ text: String) -> String {
   return String(line[..<end.lowerBound]) + "."
 }
 
-// MARK: - Pages
+// MARK: Pages
 
 private func page(of module: Module) -> HelpIndex.Entry {
   var lines = ["\(module.name): \(module.summary)", ""]
