@@ -51,6 +51,8 @@ let package = Package(
       ],
       path: "Sources/Host", exclude: ["CEdit"]),
 
+    .executableTarget(name: "acthost-bench", dependencies: ["Engine", "CKernels"], path: "Benchmarks"),
+
     .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: optimised),
     .testTarget(name: "TransferTests", dependencies: ["Transfer"], swiftSettings: optimised),
     .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings", "CShim"]),
