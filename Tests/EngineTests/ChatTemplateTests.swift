@@ -87,7 +87,8 @@ struct ChatTemplateTests {
     let file = try GGUFFile(path: TokenizerFixtures.modelPath("smollm2-135m-instruct"))
     let smollm = try Tokenizer(gguf: file)
     let chatML = try #require(
-      ChatTemplate.builtIn(family: "llama", tokenizer: smollm, source: file.string(ifPresent: "tokenizer.chat_template")))
+      ChatTemplate.builtIn(
+        family: "llama", tokenizer: smollm, source: file.string(ifPresent: "tokenizer.chat_template")))
     let hi = [ChatMessage(role: "user", content: "Hi")]
     #expect(try String(decoding: chatML.render(hi).text, as: UTF8.self).contains("a helpful AI assistant named SmolLM"))
     #expect(smollm.id(of: try #require(chatML.endOfTurn)) == 2)

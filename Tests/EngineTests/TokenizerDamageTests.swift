@@ -22,7 +22,8 @@ struct TokenizerDamageTests {
 
   @Test func mergesOfUnknownTokens() {
     for (merge, complaint) in [
-      ("zz q", "left part"), ("q zz", "right part"), ("q z", "gives something"), ("q", "two tokens"), ("q ", "two tokens"),
+      ("zz q", "left part"), ("q zz", "right part"), ("q z", "gives something"), ("q", "two tokens"),
+      ("q ", "two tokens"),
       (" q", "two tokens"), ("", "two tokens"), ("日 q", "left part"), ("q a b", "right part"),
     ] {
       let message = byteLevel { $0.merges.append(merge.utf8) }
@@ -55,7 +56,11 @@ struct TokenizerDamageTests {
     #expect(byteLevel { $0.types.removeLast() }.contains("token types"))
     #expect(byteLevel { $0.types[3] = 7 }.contains("token 3 has type 7"))
     #expect(byteLevel { $0.types[3] = -1 }.contains("token 3 has type -1"))
-    #expect(byteLevel { $0.tokens = ByteStringList(); $0.types = [] }.contains("no tokens"))
+    #expect(
+      byteLevel {
+        $0.tokens = ByteStringList()
+        $0.types = []
+      }.contains("no tokens"))
   }
 
   @Test func textThatCouldNotBeEncoded() {
@@ -65,7 +70,11 @@ struct TokenizerDamageTests {
       vocabulary.unknown = nil
     }
     #expect(message.contains("neither an unknown token"))
-    #expect(byteLevel { $0.bos = nil; $0.addsBOS = true }.contains("asks for a begin-of-sequence token"))
+    #expect(
+      byteLevel {
+        $0.bos = nil
+        $0.addsBOS = true
+      }.contains("asks for a begin-of-sequence token"))
   }
 
   @Test func unknownModelsAndSplittings() {
@@ -108,7 +117,9 @@ struct TokenizerDamageTests {
         switch Int.random(in: 0..<6, using: &random) {
         case 0: vocabulary.tokens = damaged(vocabulary.tokens, &random)
         case 1: vocabulary.merges = damaged(vocabulary.merges, &random)
-        case 2: vocabulary.types[vocabulary.types.indices.randomElement(using: &random)!] = Int.random(in: 0...6, using: &random)
+        case 2:
+          vocabulary.types[vocabulary.types.indices.randomElement(using: &random)!] = Int.random(
+            in: 0...6, using: &random)
         case 3: vocabulary.unknown = Int.random(in: -2...300, using: &random)
         case 4:
           if let index = vocabulary.scores.indices.randomElement(using: &random) {

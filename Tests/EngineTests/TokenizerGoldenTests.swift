@@ -63,16 +63,18 @@ struct TokenizerGoldenTests {
     }
     described.addsSpacePrefix = prefix
     described.addsBOS = false
-    try check(name, Tokenizer(described), lostPrefix: prefix ? 1 : 0)
+    try check(name, Tokenizer(described), cutsSpace: prefix)
   }
 
-  private func check(_ name: String, _ tokenizer: Tokenizer, lostPrefix: Int = 0) throws {
+  /// `cutsSpace`: the golden's decoder cuts the space that encoding put in front.
+  private func check(_ name: String, _ tokenizer: Tokenizer, cutsSpace: Bool = false) throws {
     let goldens = try TokenizerFixtures.decode([SmallText].self, "tokenizers/\(name)/expected.json")
     #expect(goldens.count >= 10)
     for golden in goldens {
       let encoding = try tokenizer.encode(Array(golden.text.utf8))
       #expect(encoding.ids == golden.ids, "\(name): \(golden.text.debugDescription)")
-      let decoded = try tokenizer.decode(golden.ids).dropFirst(lostPrefix)
+      var decoded = try tokenizer.decode(golden.ids)
+      if cutsSpace, decoded.first == 0x20 { decoded.removeFirst() }
       #expect(String(decoding: decoded, as: UTF8.self) == golden.decoded ?? golden.text)
     }
   }

@@ -21,9 +21,11 @@ struct TokenizerMergeTests {
   @Test func byteLevelMergesAreTheTextbooks() throws {
     var random = SeededBytes(state: 1)
     for _ in 0..<40 {
-      var parts = ["a", "b", "c"], merges: [(String, String)] = []
+      var parts = ["a", "b", "c"]
+      var merges: [(String, String)] = []
       while merges.count < 30 {
-        let left = parts.randomElement(using: &random)!, right = parts.randomElement(using: &random)!
+        let left = parts.randomElement(using: &random)!
+        let right = parts.randomElement(using: &random)!
         guard !parts.contains(left + right), left.count + right.count <= 12 else { continue }
         merges.append((left, right))
         parts.append(left + right)
@@ -65,7 +67,8 @@ struct TokenizerMergeTests {
     }
   }
 
-  /// Four times the text takes about four times the processor time; were it quadratic, sixteen times. Eight is the bound.
+  /// Four times the text takes about four times the processor time; were it quadratic, sixteen times. Eight is the
+  /// bound.
   @Test(
     .enabled(if: TokenizerFixtures.hasModels, "\(TokenizerFixtures.noModels)"),
     arguments: TokenizerFixtures.modelNames)
@@ -84,23 +87,23 @@ struct TokenizerMergeTests {
       ("broken tags", Array(String(repeating: "<unused62<start_of_<|im_star", count: (1 << 20) / 28).utf8)),
     ]
     for (name, text) in hostile {
-      let small = Array(text.prefix(text.count / 4))
-      let quarter = try processorTime { _ = try tokenizer.encode(small) }
-      let whole = try processorTime { _ = try tokenizer.encode(text) }
-      print("\(model), \(name): \(Int(Double(text.count) / whole / 1000)) kB/s, ratio \(whole / quarter)")
-      #expect(whole < 8 * quarter, "\(name)")
+      let quarter = Array(text.prefix(text.count / 4))
+      // Another program may disturb a measurement: the best of up to three counts.
+      var ratio = Double.infinity
+      for _ in 0..<3 where ratio >= 8 {
+        let short = try min(
+          processorTime { try tokenizer.encode(quarter) }, processorTime { try tokenizer.encode(quarter) })
+        ratio = try min(ratio, processorTime { try tokenizer.encode(text) } / short)
+      }
+      #expect(ratio < 8, "\(name)")
     }
   }
 
-  /// Seconds of this thread's processor time, the least of three runs.
-  private func processorTime(_ body: () throws -> Void) rethrows -> Double {
-    var least = Double.infinity
-    for _ in 0..<3 {
-      let start = threadSeconds()
-      try body()
-      least = min(least, threadSeconds() - start)
-    }
-    return least
+  /// Seconds of this thread's processor time.
+  private func processorTime(_ body: () throws -> Encoding) rethrows -> Double {
+    let start = threadSeconds()
+    _ = try body()
+    return threadSeconds() - start
   }
 }
 

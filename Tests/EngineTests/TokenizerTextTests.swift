@@ -17,7 +17,8 @@ struct TokenizerTextTests {
   }
 
   static func all() throws -> [(String, Tokenizer)] {
-    try samples() + TokenizerFixtures.modelNames.filter(TokenizerFixtures.hasModel)
+    try samples()
+      + TokenizerFixtures.modelNames.filter(TokenizerFixtures.hasModel)
       .map { ($0, try TokenizerFixtures.tokenizer($0)) }
   }
 
@@ -60,7 +61,10 @@ struct TokenizerTextTests {
   @Test func bytesWithoutATokenBelongToTheSpanOfANeighbour() throws {
     let tokenizer = try Tokenizer(TokenizerSamples.byteLevel(merges: [("a", "b")], bytes: Array("ab ".utf8)))
     let encoding = try tokenizer.encode(Array("xabx ab<|end|>x".utf8))
-    #expect(try encoding.ids.map { String(decoding: try tokenizer.tokenBytes($0), as: UTF8.self) } == ["ab", " ", "ab", "<|end|>"])
+    #expect(
+      try encoding.ids.map { String(decoding: try tokenizer.tokenBytes($0), as: UTF8.self) } == [
+        "ab", " ", "ab", "<|end|>",
+      ])
     #expect(encoding.spans == [0..<3, 3..<5, 5..<7, 7..<15])
     #expect(encoding.droppedBytes == 3)
     let nothing = try tokenizer.encode(Array("xyz".utf8))
@@ -101,7 +105,8 @@ struct TokenizerTextTests {
       vocabulary.scores.append(-1000)
     }
     let tokenizer = try Tokenizer(vocabulary)
-    let one = try #require(tokenizer.id(of: "\n")), two = try #require(tokenizer.id(of: "\n\n"))
+    let one = try #require(tokenizer.id(of: "\n"))
+    let two = try #require(tokenizer.id(of: "\n\n"))
     let three = try #require(tokenizer.id(of: "\n\n\n"))
     let newlines = [UInt8](repeating: 0x0A, count: 8)
     for special in [true, false] {

@@ -70,7 +70,8 @@ struct ByteLevelModel: SubwordModel, MergeRule {
     into output: inout EncodingBuilder
   ) throws {
     guard let base = text.baseAddress, let matcher = workspace.matcher else { return }
-    var position = range.lowerBound, words = 0
+    var position = range.lowerBound
+    var words = 0
     while position < range.upperBound {
       let valid = validUTF8Prefix(base + position, range.upperBound - position)
       try matcher.split(UnsafeBufferPointer(start: base + position, count: valid)) { word in
@@ -110,6 +111,7 @@ struct ByteLevelModel: SubwordModel, MergeRule {
       let whole = table.find(word, count)
       if whole >= 0 { return output.append(whole, end: start + count) }
     }
+    try checkWordLength(count)
     workspace.symbols.removeAll(keepingCapacity: true)
     for offset in 0..<count {
       workspace.symbols.append(Symbol(start: offset, origin: offset, id: byteTokens[Int(word[offset])]))
@@ -118,9 +120,12 @@ struct ByteLevelModel: SubwordModel, MergeRule {
       let loop = MergeLoop(symbols: symbols, end: count, rule: self)
       try loop.run()
       if let entry { WordCache.claim(entry, word, count) }
-      var place = 0, written = 0, before = 0
+      var place = 0
+      var written = 0
+      var before = 0
       while place >= 0 {
-        let end = loop.stop(place), id = symbols[place].id
+        let end = loop.stop(place)
+        let id = symbols[place].id
         if id < 0 {
           output.drop(end - Int(symbols[place].start))
         } else {

@@ -4,13 +4,11 @@ extension ChatTemplate {
   /// ChatML takes its default system message.
   public static func builtIn(family: String, tokenizer: Tokenizer, source: String? = nil) -> ChatTemplate? {
     func has(_ tokens: String...) -> Bool { tokens.allSatisfy { tokenizer.id(of: $0) != nil } }
-    if has("<start_of_turn>", "<end_of_turn>") {
-      let bos = tokenizer.bos.flatMap { try? tokenizer.tokenBytes($0) }
-      return gemma(bos: bos.map { String(decoding: $0, as: UTF8.self) } ?? "")
-    }
+    let bos = tokenizer.bos.flatMap { try? tokenizer.tokenBytes($0) }.map { String(decoding: $0, as: UTF8.self) } ?? ""
+    if has("<start_of_turn>", "<end_of_turn>") { return gemma(bos: bos) }
     if family.hasPrefix("gemma") { return nil }
     if has("<|im_start|>", "<|im_end|>") { return chatML(defaultSystem: source.flatMap(defaultSystemMessage)) }
-    if has("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>") { return llama3() }
+    if has("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>") { return llama3(bos: bos) }
     return nil
   }
 

@@ -1,6 +1,7 @@
 import HeapModule
 
-/// One symbol of a word that is being merged, linked to its neighbours. A merge grows the left symbol over the right one.
+/// One symbol of a word that is being merged, linked to its neighbours. A merge grows the left symbol over the right
+/// one.
 struct Symbol {
   /// Offset in the bytes that are merged.
   var start: UInt32
@@ -27,9 +28,15 @@ protocol MergeRule {
   func merge(_ left: Int32, _ right: Int32, start: Int, end: Int) -> Merge
 }
 
+/// Throws `.token` for a word that would take more than 3 GB to merge.
+func checkWordLength(_ bytes: Int) throws {
+  guard bytes > 1 << 26 else { return }
+  throw EngineError(.token, "\(byteText(bytes)) of text without a place to split it are too long to encode; split it")
+}
+
 /// Byte pair encoding: the neighbours with the lowest rank merge first, of equal ranks the leftmost, until none is left
-/// (Sennrich et al. 2016, algorithm 1). Words of up to `heapThreshold` symbols are scanned for the lowest rank; in longer
-/// ones a heap finds it, so that a word of a million letters takes n log n steps.
+/// (Sennrich et al. 2016, algorithm 1). Words of up to `heapThreshold` symbols are scanned for the lowest rank; in
+/// longer ones a heap finds it, so that a word of a million letters takes n log n steps.
 struct MergeLoop<Rule: MergeRule> {
   static var heapThreshold: Int { 48 }
 
@@ -51,7 +58,9 @@ struct MergeLoop<Rule: MergeRule> {
 
   private func scan() {
     while true {
-      var best = UInt32.max, place = -1, index = 0
+      var best = UInt32.max
+      var place = -1
+      var index = 0
       while index >= 0 {
         if symbols[index].rank < best {
           best = symbols[index].rank
@@ -85,7 +94,8 @@ struct MergeLoop<Rule: MergeRule> {
 
   @inline(__always)
   private func join(_ place: Int) {
-    let right = Int(symbols[place].next), next = symbols[right].next
+    let right = Int(symbols[place].next)
+    let next = symbols[right].next
     symbols[place].id = symbols[place].merged
     symbols[place].next = next
     symbols[right].rank = .max

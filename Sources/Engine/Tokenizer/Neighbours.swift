@@ -1,5 +1,6 @@
 /// Which characters stand side by side within any token. Between two that never do, no merge can reach across, so text
-/// can be cut there. A pair may be reported that is not there (a Bloom filter with one hash), never the other way round.
+/// can be cut there. A pair may be reported that is not there (a Bloom filter with one hash), never the other way
+/// round.
 struct Neighbours: Sendable {
   /// In front of the first character: joins nothing and is joined by nothing.
   static let none = UInt32.max
@@ -14,7 +15,8 @@ struct Neighbours: Sendable {
       guard let base = bytes.baseAddress else { return }
       for index in 0..<tokens.count where isMember(index) {
         let range = tokens.range(index)
-        var before = Self.none, position = range.lowerBound
+        var before = Self.none
+        var position = range.lowerBound
         while position < range.upperBound {
           let length = utf8Length(base + position, range.upperBound - position)
           guard length > 0 else { break }  // such a token cannot come from text
@@ -58,6 +60,6 @@ struct Neighbours: Sendable {
 
   @inline(__always)
   private static func wideBit(_ left: UInt32, _ right: UInt32) -> Int {
-    Int((UInt64(left) << 32 | UInt64(right)) &* 0x9E37_79B9_7F4A_7C15 >> (64 - wideBits))
+    Int(((UInt64(left) << 32 | UInt64(right)) &* 0x9E37_79B9_7F4A_7C15) >> (64 - wideBits))
   }
 }

@@ -18,7 +18,8 @@ struct PreTokenization: Sendable {
 
   /// Patterns as published with the models. White space is spelt out because PCRE2's `\s` also holds U+180E.
   private static let known: [String: PreTokenization] = [
-    "gpt-2": PreTokenization(pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^W\p{L}\p{N}]+|[W]+(?![^W])|[W]+"#),
+    "gpt-2": PreTokenization(
+      pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^W\p{L}\p{N}]+|[W]+(?![^W])|[W]+"#),
     // Each digit on its own, then GPT-2's pattern on what stands between: in one pattern, a digit ends the text for the
     // others, so white space in front of one stays whole.
     "smollm": PreTokenization(
@@ -32,7 +33,8 @@ struct PreTokenization: Sendable {
         + #" ?[^W\p{L}\p{N}]+[\r\n]*|[W]*[\r\n]+|[W]+(?![^W])|[W]+"#),
   ].mapValues {
     PreTokenization(
-      pattern: $0.pattern.split(separator: "W", omittingEmptySubsequences: false).joined(separator: #"\p{Z}\t-\r\x{85}"#),
+      pattern: $0.pattern.split(separator: "W", omittingEmptySubsequences: false).joined(
+        separator: #"\p{Z}\t-\r\x{85}"#),
       ignoresMerges: $0.ignoresMerges, addsBOS: $0.addsBOS)
   }
 }

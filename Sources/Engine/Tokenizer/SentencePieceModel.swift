@@ -1,6 +1,6 @@
-/// SentencePiece's byte pair encoding (Kudo and Richardson 2018; Gemma, Llama 2): a space is spelt U+2581, and neighbours
-/// merge while what they spell together is a token, the one with the best score first. A character without a token
-/// becomes byte tokens `<0xE2>`, or the unknown token where the vocabulary lacks those.
+/// SentencePiece's byte pair encoding (Kudo and Richardson 2018; Gemma, Llama 2): a space is spelt U+2581, and
+/// neighbours merge while what they spell together is a token, the one with the best score first. A character without a
+/// token becomes byte tokens `<0xE2>`, or the unknown token where the vocabulary lacks those.
 ///
 /// The model sees the text as one word. It is merged in pieces all the same, cut where no token joins the characters on
 /// both sides (`Neighbours`), which gives the same ids. Bytes that are no UTF-8 become byte tokens. U+2581 in a text
@@ -69,7 +69,9 @@ struct SentencePieceModel: SubwordModel {
     into output: inout EncodingBuilder
   ) throws {
     guard let base = text.baseAddress else { return }
-    var start = range.lowerBound, position = start, before = Neighbours.none
+    var start = range.lowerBound
+    var position = start
+    var before = Neighbours.none
     var prefix = startsText && addsSpacePrefix
     while position < range.upperBound {
       let length = utf8Length(base + position, range.upperBound - position)
@@ -111,8 +113,10 @@ struct SentencePieceModel: SubwordModel {
     _ text: UnsafePointer<UInt8>, _ start: Int, _ count: Int, prefix: Bool, _ workspace: EncodingScratch,
     _ output: inout EncodingBuilder, remember entry: UnsafeMutablePointer<WordCache.Entry>?
   ) throws {
+    try checkWordLength(count)
     spell(text + start, count, prefix: prefix, workspace)
-    var written = 0, before = start
+    var written = 0
+    var before = start
     func write(_ id: Int32, end: Int) {
       output.append(id, end: end)
       if let entry, written < 4 { entry.pointee.set(written, id, length: end - before) }
@@ -161,7 +165,8 @@ struct SentencePieceModel: SubwordModel {
     }
     var offset = 0
     while offset < count {
-      let byte = word[offset], start = workspace.spelling.count
+      let byte = word[offset]
+      let start = workspace.spelling.count
       if byte < 0x80 {
         workspace.symbols.append(Symbol(start: start, origin: offset, id: asciiTokens[Int(byte)]))
         if byte == 0x20 { workspace.spelling += Self.space } else { workspace.spelling.append(byte) }

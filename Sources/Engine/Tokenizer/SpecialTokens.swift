@@ -53,7 +53,8 @@ struct SpecialTokens: Sendable {
   private func match(
     _ text: UnsafeBufferPointer<UInt8>, from root: Int32, at offset: Int, controls: Bool
   ) -> (token: Int, end: Int)? {
-    var node = root, end = offset + 1
+    var node = root
+    var end = offset + 1
     var best: (token: Int, end: Int)?
     while true {
       let here = nodes[Int(node)]

@@ -50,19 +50,19 @@ struct TokenizerVocabulary: Sendable {
 
   /// The byte that a token of kind `byte` stands for, spelt `<0x0A>`. Throws `.token`.
   func byteValue(_ index: Int) throws -> UInt8 {
-    let text = String(decoding: tokens[index], as: UTF8.self)
-    guard text.utf8.count == 6, text.hasPrefix("<0x"), text.hasSuffix(">"),
-      let value = UInt8(text.dropFirst(3).dropLast(), radix: 16)
+    let text = tokens[index]
+    let digits = text.dropFirst(3).dropLast().map { Character(UnicodeScalar($0)).hexDigitValue }
+    guard text.starts(with: "<0x".utf8), text.last == 0x3E, digits.count == 2, let high = digits[0], let low = digits[1]
     else { throw Self.damaged("byte token \(index) is \(tokens.quoted(index)), not of the form <0x0A>") }
-    return value
+    return UInt8(high * 16 + low)
   }
 
   static func damaged(_ what: String) -> EngineError { EngineError(.token, "the vocabulary is damaged: \(what)") }
 }
 
 extension TokenizerVocabulary {
-  /// Reads the `tokenizer.ggml` keys. Throws `.missing` where the file has no tokenizer, `.file` where a key has the wrong
-  /// type, and names the file.
+  /// Reads the `tokenizer.ggml` keys. Throws `.missing` where the file has no tokenizer, `.file` where a key has the
+  /// wrong type, and names the file.
   init(gguf file: GGUFFile) throws {
     let prefix = "tokenizer.ggml."
     guard let model = try file.string(ifPresent: prefix + "model"),

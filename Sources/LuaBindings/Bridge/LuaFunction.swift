@@ -112,3 +112,15 @@ public final class LuaFunctionKey {
     return type == LUA_TTABLE
   }
 }
+
+extension Call {
+  /// Calls a function and leaves all its results as this call's; returns how many.
+  func pushResults(of function: LuaFunction, _ arguments: [any LuaPushable]) throws -> Int {
+    let pointer = stack.pointer, base = stack.top
+    guard lua_checkstack(pointer, Int32(arguments.count + 32)) != 0 else { throw LuaError("lua", "stack overflow") }
+    lua_pushvalue(pointer, function.index)
+    for argument in arguments { argument.push(on: stack) }
+    guard act_pcall(pointer, Int32(arguments.count), LUA_MULTRET) == LUA_OK else { throw stack.takeError() }
+    return Int(stack.top - base)
+  }
+}
