@@ -112,11 +112,18 @@ public struct RefusalDirection: Sendable {
   }
 
   /// Refusal score of each prompt's next token, with the interventions registered now.
-  public static func scores(_ model: Model, _ prompts: [Prompt], tokens: [Int]) throws -> [Double] {
-    try model.run(prompts, logits: .last).map { result in
-      guard let logits = result.logits else { return .nan }
-      return try refusalScore(logits, tokens: tokens)
+  /// Logits of at most 256 prompts are held at a time. `progress`: prompts done.
+  public static func scores(
+    _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [Double] {
+    var scores: [Double] = []
+    for start in stride(from: 0, to: prompts.count, by: 256) {
+      let part = Array(prompts[start..<min(prompts.count, start + 256)])
+      for result in try model.run(part, logits: .last, progress: { progress?(start + $0) }) {
+        scores.append(try result.logits.map { try refusalScore($0, tokens: tokens) } ?? .nan)
+      }
     }
+    return scores
   }
 
   private static func filtered(_ model: Model, _ prompts: Prompts, _ options: Options) throws -> Prompts {
@@ -172,9 +179,9 @@ private struct RefusalJudge {
     let everywhere = (0..<model.configuration.layerCount).flatMap { layer in
       [Site.residPre, .attnOut, .mlpOut].map { Intervention.Place(site: $0, layer: layer) }
     }
-    let (refusal, divergence) = try applying(
+    let ablated = try applying(
       Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
-    ) {
+    ) { () throws -> (refusal: Double, divergence: Double) in
       let results = try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last)
       let logits = results.compactMap(\.logits), count = prompts.harmfulValidation.count
       let harmful = try logits[..<count].map { try refusalScore($0, tokens: tokens) }
@@ -184,9 +191,12 @@ private struct RefusalJudge {
       Intervention(
         kind: "add", places: [.init(site: .residPre, layer: layer)],
         effect: .add(direction, coefficient: 1, scale: .raw))
-    ) { try mean(RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)) }
+    ) { () throws -> Double in
+      mean(try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens))
+    }
     return RefusalCandidate(
-      layer: layer, position: position, refusal: refusal, steering: steering, divergence: divergence)
+      layer: layer, position: position, refusal: ablated.refusal, steering: steering,
+      divergence: ablated.divergence)
   }
 
   private func applying<Result>(_ intervention: Intervention, _ body: () throws -> Result) throws -> Result {
