@@ -67,7 +67,8 @@ struct TokenizerMergeTests {
     }
   }
 
-  /// Four times the text takes about four times the processor time; were it quadratic, sixteen times. Eight is the bound.
+  /// Four times the text takes about four times the processor time; were it quadratic, sixteen times. Eight is the
+  /// bound.
   @Test(
     .enabled(if: TokenizerFixtures.hasModels, "\(TokenizerFixtures.noModels)"),
     arguments: TokenizerFixtures.modelNames)

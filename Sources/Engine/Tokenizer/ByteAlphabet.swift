@@ -1,5 +1,5 @@
-/// GPT-2's spelling of bytes as printable characters: printable Latin-1 stands for itself, the others are U+0100 onwards in
-/// order (Radford et al. 2019; `bytes_to_unicode` of its encoder).
+/// GPT-2's spelling of bytes as printable characters: printable Latin-1 stands for itself, the others are U+0100
+/// onwards in order (Radford et al. 2019; `bytes_to_unicode` of its encoder).
 enum ByteAlphabet {
   /// The byte each character below U+0144 stands for, or -1.
   private static let bytes: [Int16] = {
@@ -13,7 +13,8 @@ enum ByteAlphabet {
     return table
   }()
 
-  /// Appends the bytes that a spelling stands for; false, and nothing appended, where a character is outside the alphabet.
+  /// Appends the bytes that a spelling stands for; false, and nothing appended, where a character is outside the
+  /// alphabet.
   static func decode(_ spelling: ArraySlice<UInt8>, into output: inout [UInt8]) -> Bool {
     let before = output.count
     var index = spelling.startIndex

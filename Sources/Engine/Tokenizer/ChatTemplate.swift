@@ -57,8 +57,8 @@ public struct ChatTemplate: Sendable {
     self.renderer = renderer
   }
 
-  /// Prints `messages`; with `generationPrompt`, the opening of the assistant's next turn after them. Throws `.template`
-  /// with the template's own words where it refuses the conversation.
+  /// Prints `messages`; with `generationPrompt`, the opening of the assistant's next turn after them. Throws
+  /// `.template` with the template's own words where it refuses the conversation.
   public func render(_ messages: [ChatMessage], generationPrompt: Bool = true) throws -> RenderedChat {
     try renderer(messages, generationPrompt)
   }

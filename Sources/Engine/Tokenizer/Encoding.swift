@@ -11,7 +11,8 @@ public enum BOSPolicy: Sendable {
 public struct Encoding: Sendable, Equatable {
   public internal(set) var ids: [Int]
   /// Byte range of each token in the text that was encoded. Ranges follow one another without gaps and cover the text;
-  /// a token that is part of a character has the bytes it covers, one that covers nothing (a BOS we added) an empty range.
+  /// a token that is part of a character has the bytes it covers, one that covers nothing (a BOS we added) an empty
+  /// range.
   public internal(set) var spans: [Range<Int>]
   /// Bytes for which the vocabulary has no token at all (SmolLM2: 21 byte values, such as 0x04 and 0xFF): left out as
   /// llama.cpp leaves them out, and counted to the span of a neighbour. Zero means that decoding gives the text back.

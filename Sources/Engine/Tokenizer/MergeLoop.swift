@@ -1,6 +1,7 @@
 import HeapModule
 
-/// One symbol of a word that is being merged, linked to its neighbours. A merge grows the left symbol over the right one.
+/// One symbol of a word that is being merged, linked to its neighbours. A merge grows the left symbol over the right
+/// one.
 struct Symbol {
   /// Offset in the bytes that are merged.
   var start: UInt32
@@ -34,8 +35,8 @@ func checkWordLength(_ bytes: Int) throws {
 }
 
 /// Byte pair encoding: the neighbours with the lowest rank merge first, of equal ranks the leftmost, until none is left
-/// (Sennrich et al. 2016, algorithm 1). Words of up to `heapThreshold` symbols are scanned for the lowest rank; in longer
-/// ones a heap finds it, so that a word of a million letters takes n log n steps.
+/// (Sennrich et al. 2016, algorithm 1). Words of up to `heapThreshold` symbols are scanned for the lowest rank; in
+/// longer ones a heap finds it, so that a word of a million letters takes n log n steps.
 struct MergeLoop<Rule: MergeRule> {
   static var heapThreshold: Int { 48 }
 

@@ -1,5 +1,6 @@
 /// Which characters stand side by side within any token. Between two that never do, no merge can reach across, so text
-/// can be cut there. A pair may be reported that is not there (a Bloom filter with one hash), never the other way round.
+/// can be cut there. A pair may be reported that is not there (a Bloom filter with one hash), never the other way
+/// round.
 struct Neighbours: Sendable {
   /// In front of the first character: joins nothing and is joined by nothing.
   static let none = UInt32.max

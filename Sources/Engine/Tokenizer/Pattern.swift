@@ -55,8 +55,8 @@ final class PatternMatcher {
     pcre2_match_data_free_8(match)
   }
 
-  /// Splits valid UTF-8 into the pattern's matches and what stands between them, in order, calling `body` with the range
-  /// of each piece. Throws `.token` where the pattern needs more steps than allowed.
+  /// Splits valid UTF-8 into the pattern's matches and what stands between them, in order, calling `body` with the
+  /// range of each piece. Throws `.token` where the pattern needs more steps than allowed.
   @inline(__always)
   func split(_ text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) throws -> Void) throws {
     var position = 0

@@ -1,6 +1,6 @@
-/// SentencePiece's byte pair encoding (Kudo and Richardson 2018; Gemma, Llama 2): a space is spelt U+2581, and neighbours
-/// merge while what they spell together is a token, the one with the best score first. A character without a token
-/// becomes byte tokens `<0xE2>`, or the unknown token where the vocabulary lacks those.
+/// SentencePiece's byte pair encoding (Kudo and Richardson 2018; Gemma, Llama 2): a space is spelt U+2581, and
+/// neighbours merge while what they spell together is a token, the one with the best score first. A character without a
+/// token becomes byte tokens `<0xE2>`, or the unknown token where the vocabulary lacks those.
 ///
 /// The model sees the text as one word. It is merged in pieces all the same, cut where no token joins the characters on
 /// both sides (`Neighbours`), which gives the same ids. Bytes that are no UTF-8 become byte tokens. U+2581 in a text

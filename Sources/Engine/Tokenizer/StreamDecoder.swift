@@ -1,5 +1,5 @@
-/// Decodes tokens as they come, in whole characters: a token may end in the middle of one, whose bytes then wait for the
-/// next. All pieces joined are what `decode` gives for all tokens.
+/// Decodes tokens as they come, in whole characters: a token may end in the middle of one, whose bytes then wait for
+/// the next. All pieces joined are what `decode` gives for all tokens.
 ///
 /// ```swift
 /// var decoder = StreamDecoder(tokenizer)

@@ -53,10 +53,11 @@ public final class Tokenizer: Sendable {
       spellsSpaces = true
       model = try SentencePieceModel(vocabulary, kinds: kinds)
     default:
+      let near = suggestion(for: vocabulary.model, in: ["gpt2", "llama"])
       throw EngineError(
         .token,
-        "tokenizer model “\(vocabulary.model)” is not known\(suggestion(for: vocabulary.model, in: ["gpt2", "llama"])); "
-          + "known: gpt2 (byte-level BPE), llama (SentencePiece BPE)")
+        "tokenizer model “\(vocabulary.model)” is not known\(near); known: gpt2 (byte-level BPE), "
+          + "llama (SentencePiece BPE)")
     }
     var special = SpecialTokens()
     for (index, kind) in kinds.enumerated() where kind == .control || kind == .userDefined || kind == .unknown {
@@ -98,8 +99,8 @@ public final class Tokenizer: Sendable {
   /// User-defined tokens (Gemma's runs of newlines) match either way. With `special`, a text that begins with the BOS
   /// spelt out gets no second one from `.automatic`.
   ///
-  /// Takes n log n steps at most for n bytes. Throws `.token` where `.always` asks for a BOS that the vocabulary lacks or
-  /// the text is too long (1 GB; 64 MB without a place to split it), `.interrupted` on Ctrl-C.
+  /// Takes n log n steps at most for n bytes. Throws `.token` where `.always` asks for a BOS that the vocabulary lacks
+  /// or the text is too long (1 GB; 64 MB without a place to split it), `.interrupted` on Ctrl-C.
   public func encode(_ text: [UInt8], bos policy: BOSPolicy = .automatic, special: Bool = true) throws -> Encoding {
     guard text.count <= 1 << 30 else {
       throw EngineError(.token, "a text of \(byteText(text.count)) is too long to encode at once; split it")

@@ -61,8 +61,8 @@ struct TokenizerVocabulary: Sendable {
 }
 
 extension TokenizerVocabulary {
-  /// Reads the `tokenizer.ggml` keys. Throws `.missing` where the file has no tokenizer, `.file` where a key has the wrong
-  /// type, and names the file.
+  /// Reads the `tokenizer.ggml` keys. Throws `.missing` where the file has no tokenizer, `.file` where a key has the
+  /// wrong type, and names the file.
   init(gguf file: GGUFFile) throws {
     let prefix = "tokenizer.ggml."
     guard let model = try file.string(ifPresent: prefix + "model"),

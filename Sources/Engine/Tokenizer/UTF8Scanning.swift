@@ -1,5 +1,5 @@
-/// Bytes of the UTF-8 character at the start of `bytes`, 1 to 4; 0 where no valid one starts there (Unicode 15, table 3-7:
-/// no overlong forms, no surrogates, nothing above U+10FFFF).
+/// Bytes of the UTF-8 character at the start of `bytes`, 1 to 4; 0 where no valid one starts there (Unicode 15, table
+/// 3-7: no overlong forms, no surrogates, nothing above U+10FFFF).
 @inline(__always)
 func utf8Length(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int {
   guard count > 0 else { return 0 }

@@ -111,8 +111,8 @@ public struct RefusalDirection: Sendable {
     Set(try words.compactMap { try tokenizer.encode(Array($0.utf8), bos: .never, special: false).ids.first }).sorted()
   }
 
-  /// Refusal score of each prompt's next token, with the interventions registered now.
-  /// Logits of at most 256 prompts are held at a time. `progress`: prompts done.
+  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts are
+  /// held at a time. `progress`: prompts done.
   public static func scores(
     _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
   ) throws -> [Double] {
@@ -179,24 +179,21 @@ private struct RefusalJudge {
     let everywhere = (0..<model.configuration.layerCount).flatMap { layer in
       [Site.residPre, .attnOut, .mlpOut].map { Intervention.Place(site: $0, layer: layer) }
     }
-    let ablated = try applying(
-      Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
-    ) { () throws -> (refusal: Double, divergence: Double) in
-      let results = try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last)
-      let logits = results.compactMap(\.logits), count = prompts.harmfulValidation.count
-      let harmful = try logits[..<count].map { try refusalScore($0, tokens: tokens) }
-      return (mean(harmful), divergence(Array(logits[count...])))
+    let ablation = Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
+    let ablated = try applying(ablation) {
+      try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last).compactMap(\.logits)
     }
-    let steering = try applying(
-      Intervention(
-        kind: "add", places: [.init(site: .residPre, layer: layer)],
-        effect: .add(direction, coefficient: 1, scale: .raw))
-    ) { () throws -> Double in
-      mean(try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens))
+    let addition = Intervention(
+      kind: "add", places: [.init(site: .residPre, layer: layer)],
+      effect: .add(direction, coefficient: 1, scale: .raw))
+    let steered = try applying(addition) {
+      try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)
     }
+    let count = prompts.harmfulValidation.count
     return RefusalCandidate(
-      layer: layer, position: position, refusal: ablated.refusal, steering: steering,
-      divergence: ablated.divergence)
+      layer: layer, position: position,
+      refusal: mean(try ablated[..<count].map { try refusalScore($0, tokens: tokens) }), steering: mean(steered),
+      divergence: divergence(Array(ablated[count...])))
   }
 
   private func applying<Result>(_ intervention: Intervention, _ body: () throws -> Result) throws -> Result {
