@@ -72,7 +72,7 @@ extension Variable {
     let out = try tape.buffer(shape)
     let source = value.pointer, target = out.mutablePointer
     parallelRanges(out.count, minimum: Broadcast.grain) { range in
-      for i in range { target[i] = max(source[i], 0) }
+      for i in range { target[i] = source[i] < 0 ? 0 : source[i] }
     }
     return try tape.record(out, inputs: [self]) { gradients in
       let upstream = gradients.upstream

@@ -160,8 +160,8 @@ FAST static void q5_k(const block_q5_k *block, size_t blocks, float *out) {
   }
 }
 
-/// 256 values in two halves of four runs of 32. Run r of a half: nibble r / 2 of low[32 (r % 2) + i], and bits 2r, 2r + 1
-/// of high[i]; one signed scale per 16 values; y = d scale (q - 32).
+/// 256 values in two halves of four runs of 32. Run r of a half: nibble r / 2 of low[32 (r % 2) + i], and bits 2r and
+/// 2r + 1 of high[i]; one signed scale per 16 values; y = d scale (q - 32).
 FAST static void q6_k(const block_q6_k *block, size_t blocks, float *out) {
   for (; blocks > 0; blocks--, block++) {
     float d = half_at(block->d);

@@ -1,21 +1,23 @@
-// SHA-256 by FIPS 180-4, section 6.2. `blocks_plain` is the reference; `blocks_x86` does the same with SHA instructions.
+// SHA-256 by FIPS 180-4, section 6.2. `ck_sha256_blocks_plain` is the reference; `blocks_x86` does
+// the same with SHA instructions.
 #include "sha256.h"
 #include <stdbool.h>
 #include <string.h>
 
 static const uint32_t constants[64] __attribute__((aligned(16))) = {
-  0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
-  0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-  0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-  0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-  0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
-  0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-  0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+  0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+  0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+  0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+  0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+  0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+  0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+  0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+  0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
 static inline uint32_t rotate(uint32_t x, int by) { return x >> by | x << (32 - by); }
 
-static void blocks_plain(uint32_t state[8], const uint8_t *bytes, size_t count) {
+void ck_sha256_blocks_plain(uint32_t state[8], const uint8_t *bytes, size_t count) {
   for (; count > 0; count--, bytes += 64) {
     uint32_t w[64], v[8];
     for (int t = 0; t < 16; t++) {
@@ -45,8 +47,8 @@ static void blocks_plain(uint32_t state[8], const uint8_t *bytes, size_t count) 
 #include <cpuid.h>
 #include <immintrin.h>
 
-/// The instructions keep the state as (a b e f) and (c d g h), highest lane first, and do two rounds each. Message words
-/// are made four at a time from the sixteen before them.
+/// The instructions keep the state as (a b e f) and (c d g h), highest lane first, and do two rounds each. Message
+/// words are made four at a time from the sixteen before them.
 __attribute__((target("sha,ssse3,sse4.1"))) static void blocks_x86(
     uint32_t state[8], const uint8_t *bytes, size_t count) {
   const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
@@ -84,7 +86,7 @@ static bool has_sha(void) {
 }
 #endif
 
-static void blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
+void ck_sha256_blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
 #if defined(__x86_64__)
   static int known = 0;  // 1 without, 2 with; a race writes the same value
   int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
@@ -94,7 +96,7 @@ static void blocks(uint32_t state[8], const uint8_t *bytes, size_t count) {
     return;
   }
 #endif
-  blocks_plain(state, bytes, count);
+  ck_sha256_blocks_plain(state, bytes, count);
 }
 
 void ck_sha256_start(ck_sha256 *hash) {
@@ -112,11 +114,11 @@ void ck_sha256_add(ck_sha256 *hash, const void *source, size_t count) {
     size_t part = count < 64 - held ? count : 64 - held;
     memcpy(hash->block + held, bytes, part);
     if (held + part < 64) return;
-    blocks(hash->state, hash->block, 1);
+    ck_sha256_blocks(hash->state, hash->block, 1);
     bytes += part;
     count -= part;
   }
-  blocks(hash->state, bytes, count / 64);
+  ck_sha256_blocks(hash->state, bytes, count / 64);
   if (count % 64 > 0) memcpy(hash->block, bytes + count / 64 * 64, count % 64);
 }
 

@@ -5,8 +5,8 @@ public struct AtomicFile: ~Copyable {
   private let descriptor: Int32
   private let path: String
 
-  /// Creates `path` through `body`: what it writes is flushed to the disk and renamed into place when it returns. When it
-  /// throws, or the disk is full, the old file stays and the partial one is removed. Throws `.file`.
+  /// Creates `path` through `body`: what it writes is flushed to the disk and renamed into place when it returns. When
+  /// it throws, or the disk is full, the old file stays and the partial one is removed. Throws `.file`.
   public static func write(_ path: String, _ body: (borrowing AtomicFile) throws -> Void) throws {
     let temporary = "\(path).\(UInt32.random(in: 0 ... .max)).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -34,7 +34,8 @@ public struct AtomicFile: ~Copyable {
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes[...]
     while !rest.isEmpty {
-      let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, min(rest.count, 1 << 30))
+      let count = Foundation.write(
+        descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, min(rest.count, 1 << 30))
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw AtomicFile.failure("write", path) }
       rest = rest.dropFirst(count)

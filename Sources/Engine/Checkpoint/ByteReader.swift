@@ -43,6 +43,15 @@ struct ByteReader {
     return try skip(count, what())
   }
 
+  /// A key or a tensor's name: a string of 1 to 1024 bytes that can be printed.
+  mutating func readName(_ what: @autoclosure () -> String) throws -> String {
+    let bytes = try readBytes(limit: 1024, what())
+    guard let name = String(validating: file.bytes[bytes], as: UTF8.self), isPrintableName(name) else {
+      throw EngineError(.file, "\(file.path) is damaged: \(what()) is empty, not UTF-8, or has control characters")
+    }
+    return name
+  }
+
   private func require(_ count: Int, _ what: @autoclosure () -> String) throws {
     guard count >= 0, count <= remaining else {
       throw EngineError(
@@ -51,4 +60,9 @@ struct ByteReader {
           + "after \(remaining)")
     }
   }
+}
+
+/// Whether a tensor's name can stand in a message and in a file: not empty, at most 1024 bytes, no control characters.
+func isPrintableName(_ name: String) -> Bool {
+  (1...1024).contains(name.utf8.count) && name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
 }

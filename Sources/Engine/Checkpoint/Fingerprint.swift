@@ -3,9 +3,9 @@ import Foundation
 /// Quick identification of models by their content, for run records.
 public enum Fingerprint {
   /// 64 hexadecimal digits that tell one weights file from another in milliseconds: SHA-256 over the size (64-bit,
-  /// little-endian), the first 1 MB (header and metadata) and 64 samples of 4 KB, evenly spaced over the rest. A file of at
-  /// most 2 MB is hashed whole. Retrained or requantised weights always differ; an edit of a few kilobytes inside a large
-  /// file may go unseen: `SHA256.hex(ofFile:)` sees everything. Throws `.missing` or `.file`.
+  /// little-endian), the first MiB (header and metadata) and 64 samples of 4 KiB, evenly spaced over the rest. A file
+  /// of at most 2 MiB is hashed whole. Retrained or requantised weights differ; an edit of some tensors of a large file
+  /// may go unseen: `SHA256.hex(ofFile:)` sees everything. Throws `.missing` or `.file`.
   public static func ofFile(_ path: String) throws -> String {
     let file = try MappedFile(path: path), bytes = file.bytes
     var hash = SHA256()
@@ -24,7 +24,7 @@ public enum Fingerprint {
     return withExtendedLifetime(file) { hash.finish() }
   }
 
-  /// The fingerprint of a model: of its file, or of a folder's `config.json` and safetensors files in the order of names.
+  /// The fingerprint of a model: of its file, or of a folder's `config.json` and safetensors files by name.
   public static func ofModel(_ path: String) throws -> String {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {

@@ -43,8 +43,7 @@ public final class GGUFFile: Sendable {
   private static func readMetadata(_ reader: inout ByteReader, count: Int) throws -> [String: GGUFValue] {
     var metadata: [String: GGUFValue] = [:]
     for index in 0..<count {
-      let bytes = try reader.readBytes(limit: 65535, "metadata key \(index + 1) of \(count)")
-      let key = String(decoding: reader.file.bytes[bytes], as: UTF8.self)
+      let key = try reader.readName("metadata key \(index + 1) of \(count)")
       let type = try reader.read(UInt32.self, "the type of \(key)")
       let value = try GGUFValue(&reader, type: type, key: key, depth: 0)
       guard metadata.updateValue(value, forKey: key) == nil else {
@@ -82,8 +81,7 @@ extension GGUFFile {
     var listed: [(name: String, shape: [Int], type: GGMLType, offset: UInt64)] = []
     listed.reserveCapacity(count)
     for index in 0..<count {
-      let bytes = try reader.readBytes(limit: 65535, "the name of tensor \(index + 1) of \(count)")
-      let name = String(decoding: reader.file.bytes[bytes], as: UTF8.self)
+      let name = try reader.readName("the name of tensor \(index + 1) of \(count)")
       let rank = try reader.read(UInt32.self, "the rank of \(name)")
       guard (1...4).contains(rank) else {
         throw EngineError(.file, "\(path) is damaged: tensor \(name) has \(rank) dimensions (1 to 4 are possible)")

@@ -1,8 +1,8 @@
 import OrderedCollections
 
 extension JSONValue {
-  /// Parses a whole document (RFC 8259; `NaN`, `Infinity` and `-Infinity` too, which Python writes). Foundation's parser
-  /// would drop the order of keys, accept duplicates and read large integers as doubles.
+  /// Parses a whole document (RFC 8259; `NaN`, `Infinity` and `-Infinity` too, which Python writes). Foundation's
+  /// parser would drop the order of keys, accept duplicates and read large integers as doubles.
   ///
   /// `source` names the file in errors. Nesting beyond 64 and more than 8 million values are refused.
   public init(parsing bytes: UnsafeRawBufferPointer, source: String) throws {
@@ -37,7 +37,9 @@ private struct JSONParser {
     return value
   }
 
-  func error(_ message: String) -> EngineError { EngineError(.file, "\(source): bad JSON at byte \(place): \(message)") }
+  func error(_ message: String) -> EngineError {
+    EngineError(.file, "\(source): bad JSON at byte \(place): \(message)")
+  }
 
   var next: UInt8? { place < bytes.count ? bytes[place] : nil }
 
@@ -114,7 +116,8 @@ private struct JSONParser {
     while let byte = next {
       switch byte {
       case UInt8(ascii: "0")...UInt8(ascii: "9"): break
-      case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "+"), UInt8(ascii: "-"): isInteger = false
+      case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "+"), UInt8(ascii: "-"):
+        isInteger = false
       default: return try finish(start, isInteger)
       }
       place += 1

@@ -1,8 +1,9 @@
 import Foundation
 
-/// A file mapped read-only into memory. Pages are read when touched, so opening costs nothing however large the file is.
+/// A file mapped read-only into memory. Pages are read when touched, so opening a large file costs nothing.
 ///
-/// The mapping assumes that nobody shortens the file while it is open; the store replaces files by renaming, which is safe.
+/// The mapping assumes that nobody shortens the file while it is open. Replacing it by renaming, as the store does, is
+/// safe.
 public final class MappedFile: @unchecked Sendable {
   public let path: String
   /// The whole file. Valid while this object lives.

@@ -23,8 +23,8 @@ enum NumpyArray {
     guard count <= data / header.type.size else {
       throw EngineError(
         .file,
-        "\(source) is cut short: \(shapeText(header.shape)) needs \(count) values of \(header.type.size) bytes, \(data) "
-          + "bytes follow")
+        "\(source) is cut short: \(shapeText(header.shape)) needs \(count) values of \(header.type.size) bytes, "
+          + "\(data) bytes follow")
     }
     let tensor = try Tensor(uninitialized: header.shape)
     if let base = bytes.baseAddress, count > 0 {
@@ -82,7 +82,8 @@ struct NumpyHeader {
     guard let order = NumpyHeader.value(of: "fortran_order", in: text),
       order.hasPrefix("True") || order.hasPrefix("False")
     else { throw fault("its header has no fortran_order") }
-    guard let tuple = NumpyHeader.value(of: "shape", in: text), tuple.hasPrefix("("), let end = tuple.firstIndex(of: ")")
+    guard let tuple = NumpyHeader.value(of: "shape", in: text), tuple.hasPrefix("("),
+      let end = tuple.firstIndex(of: ")")
     else { throw fault("its header has no shape") }
     let parts = tuple[..<end].dropFirst().split(separator: ",").map { $0.filter { $0 != " " } }.filter { !$0.isEmpty }
     let sizes = parts.compactMap { Int($0) }
@@ -100,7 +101,8 @@ struct NumpyHeader {
   }
 
   private static let types: [String: ScalarType] = [
-    "f8": .f64, "f4": .f32, "f2": .f16, "i8": .i64, "i4": .i32, "i2": .i16, "i1": .i8, "u8": .u64, "u4": .u32, "u2": .u16,
+    "f8": .f64, "f4": .f32, "f2": .f16, "i8": .i64, "i4": .i32, "i2": .i16, "i1": .i8, "u8": .u64, "u4": .u32,
+    "u2": .u16,
     "u1": .u8, "b1": .bool,
   ]
 }

@@ -31,19 +31,21 @@ enum NumpyFiles {
     var seen: Set<String> = [], directory: [UInt8] = [], offset = 0
     try AtomicFile.write(path) { file in
       for (name, tensor) in tensors {
-        let entry = Array("\(name).npy".utf8), header = NumpyArray.header(tensor), size = header.count + tensor.bytes.count
+        let entry = Array("\(name).npy".utf8), header = NumpyArray.header(tensor)
+        let size = header.count + tensor.bytes.count
         guard seen.insert(name).inserted, entry.count < 0xffff else {
           throw EngineError(.argument, "cannot write \(path): the name \(name.prefix(80)) is used twice or too long")
         }
         var checksum = CRC32()
         header.withUnsafeBytes { checksum.add($0) }
         checksum.add(tensor.bytes)
-        // Version needed, flags (UTF-8 name), method, time, date (1980-01-01), checksum, sizes, lengths of name and extra.
+        // Version needed, flags (UTF-8 name), method, time, date (1980-01-01), checksum, sizes, length of name, extra.
         let common =
           bytes(20, 2) + bytes(0x800, 2) + bytes(0, 2) + bytes(0, 2) + bytes(0x21, 2) + bytes(Int(checksum.value), 4)
           + bytes(size, 4) + bytes(size, 4) + bytes(entry.count, 2) + bytes(0, 2)
         let local = bytes(0x0403_4b50, 4) + common + entry
-        directory += bytes(0x0201_4b50, 4) + bytes(20, 2) + common + bytes(0, 2) + bytes(0, 2) + bytes(0, 2) + bytes(0, 4)
+        directory +=
+          bytes(0x0201_4b50, 4) + bytes(20, 2) + common + bytes(0, 2) + bytes(0, 2) + bytes(0, 2) + bytes(0, 4)
         directory += bytes(offset, 4) + entry
         try file.write(local + header)
         try file.write(tensor.bytes)

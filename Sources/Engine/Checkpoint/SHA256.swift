@@ -34,21 +34,25 @@ public struct SHA256 {
     return hash.finish()
   }
 
-  /// The digest of a file, read in pieces of 4 MB (0.1 s for 200 MB with SHA instructions). `progress` gets the bytes done
-  /// and the file's size after each piece and may throw to stop. Throws `.missing`, `.file`, `.interrupted`.
-  public static func hex(ofFile path: String, progress: ((_ done: Int, _ total: Int) throws -> Void)? = nil) throws -> String {
-    guard let handle = FileHandle(forReadingAtPath: path) else {
-      throw EngineError(access(path, F_OK) == 0 ? .file : .missing, "cannot open \(path): \(String(cString: strerror(errno)))")
+  /// The digest of a file, read in pieces of 4 MiB (250 MB in 0.2 s with SHA instructions). `progress` gets the bytes
+  /// done and the file's size after each piece and may throw to stop. Throws `.missing`, `.file`, `.interrupted`.
+  public static func hex(
+    ofFile path: String, progress: ((_ done: Int, _ total: Int) throws -> Void)? = nil
+  ) throws -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      let reason = String(cString: strerror(errno))
+      throw EngineError(errno == ENOENT ? .missing : .file, "cannot open \(path): \(reason)")
     }
-    defer { try? handle.close() }
+    defer { close(descriptor) }
     var status = stat()
-    fstat(handle.fileDescriptor, &status)
+    fstat(descriptor, &status)
     var hash = SHA256(), done = 0
     let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 64)
     defer { piece.deallocate() }
     while true {
       try Interrupt.check()
-      let count = read(handle.fileDescriptor, piece.baseAddress, piece.count)
+      let count = read(descriptor, piece.baseAddress, piece.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw EngineError(.file, "cannot read \(path): \(String(cString: strerror(errno)))") }
       if count == 0 { return hash.finish() }

@@ -4,7 +4,8 @@
 /// let file = try SafetensorsFile(path: "model.safetensors")
 /// let weight = try file.tensor("model.norm.weight")        // float32, whatever is stored
 /// ```
-/// Opening checks the header's length, every type, shape and offset, and that tensors fill the data without gap or overlap.
+/// Opening checks the header's length, every type, shape and offset, and that the tensors fill the data without gap or
+/// overlap.
 public final class SafetensorsFile: WeightSource {
   /// One entry of the header.
   public struct Entry: Sendable {
@@ -44,6 +45,9 @@ public final class SafetensorsFile: WeightSource {
       if name == "__metadata__" {
         for (key, value) in value.object ?? [:] { metadata[key] = value.string }
       } else {
+        guard isPrintableName(name) else {
+          throw EngineError(.file, "\(path) is damaged: the name of tensor \(names.count + 1) cannot be printed")
+        }
         entries[name] = try SafetensorsFile.entry(name, value, dataStart: dataStart, size: size, path: path)
         names.append(name)
       }

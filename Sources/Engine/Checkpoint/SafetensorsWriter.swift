@@ -15,8 +15,10 @@ public enum Safetensors {
       members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
     for (name, tensor) in tensors {
-      guard seen.insert(name).inserted else {
-        throw EngineError(.argument, "cannot write \(path): the name \(name) is used twice or reserved")
+      guard isPrintableName(name), seen.insert(name).inserted else {
+        throw EngineError(
+          .argument,
+          "cannot write \(path): the name \(jsonQuoted(String(name.prefix(80)))) is used twice, reserved or empty")
       }
       let end = offset + tensor.count * MemoryLayout<Float>.size
       let shape = tensor.shape.map(String.init).joined(separator: ",")

@@ -72,7 +72,8 @@ public enum ScalarType: String, Sendable, CaseIterable {
   ) {
     for index in 0..<count {
       body(
-        index, Stored(littleEndian: source.loadUnaligned(fromByteOffset: index * MemoryLayout<Stored>.size, as: Stored.self)))
+        index,
+        Stored(littleEndian: source.loadUnaligned(fromByteOffset: index * MemoryLayout<Stored>.size, as: Stored.self)))
     }
   }
 }

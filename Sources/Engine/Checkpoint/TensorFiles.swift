@@ -16,8 +16,8 @@ public enum TensorFiles {
     }
   }
 
-  /// Writes tensors as float32; the file appears whole or not at all. An `.npy` file takes exactly one; only `.safetensors`
-  /// files keep `metadata`. Throws `.argument`, `.file`.
+  /// Writes tensors as float32; the file appears whole or not at all. An `.npy` file takes exactly one; only
+  /// `.safetensors` files keep `metadata`. Throws `.argument`, `.file`.
   public static func save(
     _ path: String, _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]
   ) throws {
@@ -30,7 +30,8 @@ public enum TensorFiles {
     case "npz": try NumpyFiles.save(npz: path, tensors)
     case "npy":
       guard tensors.count == 1, let tensor = tensors.first?.tensor else {
-        throw EngineError(.argument, "\(path) would hold \(tensors.count) tensors; .npy files hold one, .npz files many")
+        throw EngineError(
+          .argument, "\(path) would hold \(tensors.count) tensors; .npy files hold one, .npz files many")
       }
       try NumpyFiles.save(npy: path, tensor)
     default: throw unknown(kind, path, "write", ["safetensors", "npy", "npz"])

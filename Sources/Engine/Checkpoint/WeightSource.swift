@@ -10,8 +10,8 @@ public protocol WeightSource: Sendable {
   var names: [String] { get }
   /// Row-major, nil for an unknown name.
   func shape(of name: String) -> [Int]?
-  /// Writes rows `rows` of a tensor, `rows.count * width` float32 values, to `into`. Several threads may call it at once.
-  /// Throws `.missing` for an unknown name, `.shape` for rows out of range, `.file` for a type that cannot be read.
+  /// Writes rows `rows` of a tensor, `rows.count * width` float32 values, to `into`. Several threads may call it at
+  /// once. Throws `.missing` for an unknown name, `.shape` for rows out of range, `.file` for an unreadable type.
   func read(_ name: String, rows: Range<Int>, into: UnsafeMutablePointer<Float>) throws
 }
 

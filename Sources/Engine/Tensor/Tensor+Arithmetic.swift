@@ -40,6 +40,9 @@ extension Tensor {
 
   public static prefix func - (operand: Tensor) throws -> Tensor { try operand.mapped { -$0 } }
 
+  /// max(x, 0) of every element.
+  public func relu() throws -> Tensor { try mapped { $0 < 0 ? 0 : $0 } }
+
   /// `body` of every element, in parallel where there are many.
   @inline(__always)
   func mapped(_ body: (Float) -> Float) throws -> Tensor {

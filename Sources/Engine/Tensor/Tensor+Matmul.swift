@@ -50,6 +50,19 @@ extension Tensor {
     return out
   }
 
+  /// `self[rows, m]^T x other[rows, n] -> [m, n]`: what Gram matrices are made of.
+  public func crossProduct(_ other: Tensor) throws -> Tensor {
+    guard rank == 2, other.rank == 2, shape[0] == other.shape[0] else {
+      throw EngineError(
+        .shape, "cross product: transpose of \(shapeText(shape)) x \(shapeText(other.shape)): rows must be equal")
+    }
+    let out = try Tensor.product([shape[1], other.shape[1]], inner: shape[0])
+    try MatrixProduct.multiply(
+      rows: shape[1], columns: other.shape[1], inner: shape[0], .init(pointer, stride: shape[1], transposed: true),
+      .init(other.pointer, stride: other.shape[1]), into: out.mutablePointer, stride: other.shape[1])
+    return out
+  }
+
   /// Room for a product; zeros where there is nothing to sum, since BLAS may then leave the memory alone.
   private static func product(_ shape: [Int], inner: Int) throws -> Tensor {
     inner == 0 ? try Tensor(repeating: 0, shape: shape) : try Tensor(uninitialized: shape)

@@ -1,0 +1,169 @@
+import Foundation
+
+extension Model {
+  /// Sequences that decode together, at most; more are done group by group.
+  static let generationGroup = 64
+
+  /// Continues prompts token by token with a cache, all sequences of a group in one product.
+  ///
+  /// `onToken(text, id, sequence)` gets whole UTF-8 pieces that join to the completion's text; returning false ends that
+  /// sequence. Captures see prompt and new tokens but the last. Ctrl-C ends all sequences and returns what there is.
+  /// Throws as `run`, and what `onToken` throws.
+  public func generate(
+    _ prompts: [Prompt], options: GenerationOptions, captures: [CaptureRequest] = [],
+    onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)? = nil, progress: ((Int) -> Void)? = nil
+  ) throws -> [Completion] {
+    let options = try options.checked()
+    try check(prompts, newTokens: options.maxTokens)
+    for id in options.stopTokens where !(0..<configuration.vocabularySize).contains(id) {
+      throw EngineError(.token, "stop: token id \(id) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
+    }
+    if !options.stopStrings.isEmpty { _ = try requireTokenizer() }
+    let list = interventions.isEmpty ? nil : interventions
+    let plan = try makePlan(list, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
+    var completions: [Completion] = []
+    try exclusively {
+      for start in stride(from: 0, to: prompts.count, by: Model.generationGroup) {
+        let range = start..<min(start + Model.generationGroup, prompts.count)
+        let group = GenerationGroup(model: self, options: options, plan: plan, onToken: onToken)
+        completions += try group.run(prompts, range)
+        progress?(range.upperBound)
+      }
+    }
+    try finish(plan, list)
+    return completions
+  }
+}
+
+/// The sequences that decode together.
+private final class GenerationGroup {
+  private let model: Model
+  private let options: GenerationOptions
+  private let plan: HookPlan?
+  private let onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)?
+  private let stops: Set<Int>
+
+  /// One sequence's state.
+  private struct Stream {
+    let index: Int
+    let promptLength: Int
+    let cache: KeyValueCache
+    var sampler: Sampler
+    var decoder: StreamDecoder?
+    var matcher: StopMatcher
+    var completion = Completion(text: [], tokens: [], finish: .interrupted)
+    var isDone = false
+  }
+
+  init(
+    model: Model, options: GenerationOptions, plan: HookPlan?, onToken: (([UInt8], Int, Int) throws -> Bool)?
+  ) {
+    self.model = model
+    self.options = options
+    self.plan = plan
+    self.onToken = onToken
+    stops = Set(options.stopTokens + (options.ignoreEnd ? [] : model.stopTokens))
+  }
+
+  func run(_ prompts: [Prompt], _ range: Range<Int>) throws -> [Completion] {
+    var streams = try range.map { index in
+      Stream(
+        index: index, promptLength: prompts[index].tokens.count,
+        cache: try KeyValueCache(
+          model.configuration, positions: prompts[index].tokens.count + options.maxTokens,
+          layers: model.configuration.layerCount),
+        sampler: Sampler(options, seed: options.seed + index),
+        decoder: model.tokenizer.map { StreamDecoder($0) }, matcher: StopMatcher(options.stopStrings))
+    }
+    do {
+      try prefill(prompts, &streams)
+      while streams.contains(where: { !$0.isDone }) { try step(&streams) }
+    } catch let error as EngineError where error.kind == .interrupted {
+      // What there is so far is returned, marked interrupted.
+      for i in streams.indices where !streams[i].isDone { try close(&streams[i], .interrupted, nil) }
+    }
+    return streams.map(\.completion)
+  }
+
+  /// Runs the prompts in packed batches and draws each sequence's first token.
+  private func prefill(_ prompts: [Prompt], _ streams: inout [Stream]) throws {
+    var start = 0
+    while start < streams.count {
+      var end = start, tokens: [Int] = [], sequences: [BatchSequence] = []
+      while end < streams.count, end == start || tokens.count + streams[end].promptLength <= Model.batchRows {
+        let stream = streams[end]
+        sequences.append(
+          BatchSequence(
+            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, isGenerated: false,
+            cache: stream.cache))
+        tokens += prompts[stream.index].tokens
+        end += 1
+      }
+      try forward(tokens, sequences, &streams, first: start)
+      start = end
+    }
+  }
+
+  /// One token for every sequence that goes on.
+  private func step(_ streams: inout [Stream]) throws {
+    var tokens: [Int] = [], sequences: [BatchSequence] = []
+    for stream in streams where !stream.isDone {
+      guard let last = stream.completion.tokens.last else { continue }
+      let position = stream.cache.length
+      sequences.append(
+        BatchSequence(
+          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache))
+      tokens.append(last)
+    }
+    try forward(tokens, sequences, &streams, first: 0)
+  }
+
+  private func forward(_ tokens: [Int], _ sequences: [BatchSequence], _ streams: inout [Stream], first: Int) throws {
+    let decoder = model.decoder, vocabulary = model.configuration.vocabularySize
+    try decoder.forward(tokens, sequences, plan: plan)
+    let isNormed = plan?.isUsed(.finalNorm, layer: nil) == true
+    if isNormed { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }
+    let logits = try Tensor(uninitialized: [sequences.count, vocabulary])
+    try decoder.logits(
+      of: sequences.map { $0.row + $0.span.count - 1 }, isNormed: isNormed, into: logits.mutablePointer)
+    let base = streams[0].index
+    for (i, sequence) in sequences.enumerated() {
+      try accept(&streams[sequence.index - base], logits.pointer + i * vocabulary)
+    }
+  }
+
+  /// Draws a token and decides whether the sequence goes on.
+  private func accept(_ stream: inout Stream, _ logits: UnsafePointer<Float>) throws {
+    let token = stream.sampler.next(logits, count: model.configuration.vocabularySize)
+    if stops.contains(token) { return try close(&stream, .stop, nil) }
+    var text: [UInt8] = [], isStopped = false
+    if stream.decoder != nil {
+      (text, isStopped) = stream.matcher.push(try stream.decoder!.push(token))
+    }
+    if isStopped {
+      stream.completion.text += text
+      if !text.isEmpty { _ = try onToken?(text, token, stream.index) }
+      stream.completion.finish = .stop
+      stream.isDone = true
+      return
+    }
+    stream.completion.tokens.append(token)
+    if stream.completion.tokens.count == options.maxTokens { return try close(&stream, .length, (text, token)) }
+    stream.completion.text += text
+    if let onToken, try !onToken(text, token, stream.index) { try close(&stream, .stop, nil) }
+  }
+
+  /// Ends a sequence: whatever was held back is text after all.
+  private func close(_ stream: inout Stream, _ reason: FinishReason, _ last: (text: [UInt8], id: Int)?) throws {
+    var rest = last?.text ?? []
+    let tail = stream.decoder?.flush() ?? []
+    let (text, _) = stream.matcher.push(tail)
+    rest += text + stream.matcher.flush()
+    stream.completion.text += rest
+    stream.completion.finish = reason
+    stream.isDone = true
+    if last != nil || !rest.isEmpty {
+      _ = try onToken?(rest, last?.id ?? stream.completion.tokens.last ?? 0, stream.index)
+    }
+  }
+}

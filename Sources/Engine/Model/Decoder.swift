@@ -1,0 +1,237 @@
+import CKernels
+
+/// The transformer decoder: embedding, blocks, final norm, unembedding, for every family, over packed rows.
+///
+/// A batch is `[rows, dModel]` without padding; each sequence owns a run of rows and a cache. Sites are visited in the
+/// order of the computation; one nobody uses costs a look into a table.
+final class Decoder {
+  let configuration: ModelConfiguration
+  let weights: DecoderWeights
+  let workspace: ActivationBuffers
+  private var rotary: [Double: RotaryTable] = [:]
+
+  init(weights: DecoderWeights) {
+    self.weights = weights
+    configuration = weights.source.configuration
+    workspace = ActivationBuffers(configuration)
+  }
+
+  /// Runs tokens through all blocks and leaves the final residual stream in the workspace.
+  ///
+  /// `tokens` are the rows of all sequences, one after the other. Keys and values of the rows join each sequence's
+  /// cache. Throws `.token` for ids out of range, `.interrupted` on Ctrl-C, and what hooks throw.
+  func forward(_ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?) throws {
+    let rows = tokens.count, w = workspace, c = configuration
+    try w.reserve(rows)
+    var furthest = 0
+    for sequence in sequences {
+      for (i, position) in sequence.span.enumerated() { w.positions[sequence.row + i] = Int32(position) }
+      furthest = max(furthest, sequence.span.upperBound)
+    }
+    for layer in c.layers { table(layer.rotaryBase).grow(to: furthest) }
+    try embed(tokens)
+    try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
+    for layer in 0..<c.layerCount {
+      try Interrupt.check()
+      try attention(layer, rows, sequences, plan)
+      try mlp(layer, rows, sequences, plan)
+    }
+    for sequence in sequences { sequence.cache.length = sequence.span.upperBound }
+  }
+
+  private func table(_ base: Double) -> RotaryTable {
+    if let table = rotary[base] { return table }
+    let table = RotaryTable(base: base, dHead: configuration.dHead)
+    rotary[base] = table
+    return table
+  }
+
+  private func embed(_ tokens: [Int]) throws {
+    let c = configuration, stream = workspace.stream, failure = FirstError()
+    for token in tokens where !(0..<c.vocabularySize).contains(token) {
+      throw EngineError(.token, "token id \(token) is out of range: the vocabulary has ids 0 to \(c.vocabularySize - 1)")
+    }
+    parallelRanges(tokens.count, minimum: 16) { range in
+      failure.catching {
+        for row in range { try self.weights.embed(tokens[row], into: stream + row * c.dModel) }
+      }
+    }
+    try failure.rethrow()
+  }
+
+  private func norm(_ x: UnsafePointer<Float>, _ weight: [Float], into y: UnsafeMutablePointer<Float>, rows: Int) {
+    let d = configuration.dModel, epsilon = Float(configuration.normEpsilon)
+    weight.withUnsafeBufferPointer { weight in
+      let base = weight.baseAddress!
+      parallelRanges(rows, minimum: 16) { range in
+        ck_rms_norm(range.count, d, x + range.lowerBound * d, d, base, epsilon, y + range.lowerBound * d, d)
+      }
+    }
+  }
+
+  private func addBranch(rows: Int) {
+    let d = configuration.dModel, stream = workspace.stream, branch = workspace.branch
+    parallelRanges(rows, minimum: 64) { range in
+      ck_add(range.count, d, stream + range.lowerBound * d, d, branch + range.lowerBound * d, d)
+    }
+  }
+
+  // MARK: Attention
+
+  private func attention(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?) throws {
+    let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel
+    let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, zWidth = c.headCount * c.dHead
+    let keys = w.queryKeyValue + zWidth, values = keys + c.kvHeadCount * c.dHead
+    try plan?.visit(.residPre, layer: layer, sequences, w.stream, stride: d)
+    norm(w.stream, block.attentionNorm, into: w.normed, rows: rows)
+    block.queryKeyValue.multiply(w.normed, rows: rows, ldx: d, into: w.queryKeyValue, ldy: width)
+    try plan?.visit(.q, layer: layer, sequences, w.queryKeyValue, stride: width)
+    try plan?.visit(.k, layer: layer, sequences, keys, stride: width)
+    try plan?.visit(.v, layer: layer, sequences, values, stride: width)
+    rotate(layer, rows)
+    for sequence in sequences {
+      sequence.cache.store(
+        layer: layer, first: sequence.span.lowerBound, rows: sequence.span.count, keys: keys + sequence.row * width,
+        values: values + sequence.row * width, stride: width)
+    }
+    let rule = ck_score_rule(
+      scale: Float(c.scoreScale), soft_cap: Float(c.scoreSoftCap ?? 0), window: c.layers[layer].window ?? 0)
+    if let plan, plan.isUsed(.attnScores, layer: layer) || plan.isUsed(.pattern, layer: layer) {
+      for sequence in sequences { try visibleAttention(layer, sequence, rule, plan) }
+    } else {
+      blockedAttention(layer, sequences, rule)
+    }
+    try plan?.visit(.z, layer: layer, sequences, w.weighted, stride: zWidth)
+    block.output.multiply(w.weighted, rows: rows, ldx: zWidth, into: w.branch, ldy: d)
+    if let weight = block.postAttentionNorm { norm(w.branch, weight, into: w.branch, rows: rows) }
+    try plan?.visit(.attnOut, layer: layer, sequences, w.branch, stride: d)
+    addBranch(rows: rows)
+    try plan?.visit(.residMid, layer: layer, sequences, w.stream, stride: d)
+  }
+
+  /// QK-norm where the family has it, then rotary, on queries and keys in place.
+  private func rotate(_ layer: Int, _ rows: Int) {
+    let w = workspace, c = configuration, block = weights.blocks[layer]
+    let table = table(c.layers[layer].rotaryBase), cosines = table.cosines, sines = table.sines
+    let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
+    let epsilon = Float(c.normEpsilon)
+    parallelRanges(rows, minimum: 16) { range in
+      let queries = w.queryKeyValue + range.lowerBound * width, keys = queries + qWidth
+      if let weight = block.queryNorm {
+        for row in 0..<range.count {
+          let start = queries + row * width
+          ck_rms_norm(c.headCount, c.dHead, start, c.dHead, weight, epsilon, start, c.dHead)
+        }
+      }
+      if let weight = block.keyNorm {
+        for row in 0..<range.count {
+          let start = keys + row * width
+          ck_rms_norm(c.kvHeadCount, c.dHead, start, c.dHead, weight, epsilon, start, c.dHead)
+        }
+      }
+      let positions = w.positions + range.lowerBound
+      ck_rotary(range.count, c.headCount, c.dHead, queries, width, positions, cosines, sines)
+      ck_rotary(range.count, c.kvHeadCount, c.dHead, keys, width, positions, cosines, sines)
+    }
+  }
+
+  /// Scores of one block of queries at a time; nothing of size rows x rows exists.
+  private func blockedAttention(_ layer: Int, _ sequences: [BatchSequence], _ rule: ck_score_rule) {
+    let w = workspace, c = configuration, groups = c.headCount / c.kvHeadCount
+    let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, zWidth = c.headCount * c.dHead, rowsPerTask = 64
+    var tasks: [(sequence: Int, rows: Range<Int>)] = []
+    for (i, sequence) in sequences.enumerated() {
+      for low in stride(from: 0, to: sequence.span.count, by: rowsPerTask) {
+        tasks.append((i, low..<min(low + rowsPerTask, sequence.span.count)))
+      }
+    }
+    let fixed = tasks
+    parallel(fixed.count * c.kvHeadCount) { index in
+      // Later rows see more keys: hand them out first.
+      let task = fixed[fixed.count - 1 - index / c.kvHeadCount], head = index % c.kvHeadCount
+      let sequence = sequences[task.sequence]
+      var cache = sequence.cache.head(layer: layer, head: head)
+      let row = sequence.row + task.rows.lowerBound, column = head * groups * c.dHead
+      ck_attention(
+        &cache, rule, task.rows.count, groups, sequence.span.lowerBound + task.rows.lowerBound,
+        w.queryKeyValue + row * width + column, width, w.weighted + row * zWidth + column, zWidth)
+    }
+  }
+
+  /// The same with scores and pattern written out, `[heads, rows, columns]`, for hooks to see and edit.
+  private func visibleAttention(
+    _ layer: Int, _ sequence: BatchSequence, _ rule: ck_score_rule, _ plan: HookPlan
+  ) throws {
+    let w = workspace, c = configuration, groups = c.headCount / c.kvHeadCount
+    let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, zWidth = c.headCount * c.dHead
+    let rows = sequence.span.count, columns = sequence.span.upperBound
+    let scores = try Tensor(uninitialized: [c.headCount, rows, columns])
+    let base = scores.mutablePointer
+    parallel(c.headCount) { head in
+      var cache = sequence.cache.head(layer: layer, head: head / groups)
+      ck_attention_scores(
+        &cache, rule, rows, sequence.span.lowerBound, w.queryKeyValue + sequence.row * width + head * c.dHead, width,
+        base + head * rows * columns, columns)
+    }
+    try plan.visitMatrix(.attnScores, layer: layer, sequence, base, heads: c.headCount, columns: columns)
+    parallelRanges(c.headCount * rows, minimum: 8) { range in
+      for row in range { ck_softmax(columns, base + row * columns) }
+    }
+    try plan.visitMatrix(.pattern, layer: layer, sequence, base, heads: c.headCount, columns: columns)
+    parallel(c.headCount) { head in
+      var cache = sequence.cache.head(layer: layer, head: head / groups)
+      ck_attention_values(
+        &cache, rows, columns, base + head * rows * columns, columns,
+        w.weighted + sequence.row * zWidth + head * c.dHead, zWidth)
+    }
+  }
+
+  // MARK: MLP
+
+  private func mlp(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?) throws {
+    let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel, width = 2 * c.dMLP
+    norm(w.stream, block.mlpNorm, into: w.normed, rows: rows)
+    block.gateUp.multiply(w.normed, rows: rows, ldx: d, into: w.gateUp, ldy: width)
+    try plan?.visit(.mlpPre, layer: layer, sequences, w.gateUp, stride: width)
+    try plan?.visit(.mlpUp, layer: layer, sequences, w.gateUp + c.dMLP, stride: width)
+    let activation = c.activation == .silu ? CK_SILU : CK_GELU_TANH
+    parallelRanges(rows, minimum: 4) { range in
+      let gate = w.gateUp + range.lowerBound * width
+      ck_gated(
+        range.count, c.dMLP, gate, width, gate + c.dMLP, width, w.gated + range.lowerBound * c.dMLP, c.dMLP, activation)
+    }
+    try plan?.visit(.mlpPost, layer: layer, sequences, w.gated, stride: c.dMLP)
+    block.down.multiply(w.gated, rows: rows, ldx: c.dMLP, into: w.branch, ldy: d)
+    if let weight = block.postMLPNorm { norm(w.branch, weight, into: w.branch, rows: rows) }
+    try plan?.visit(.mlpOut, layer: layer, sequences, w.branch, stride: d)
+    addBranch(rows: rows)
+    try plan?.visit(.residPost, layer: layer, sequences, w.stream, stride: d)
+  }
+
+  // MARK: Logits
+
+  /// The final norm over all rows, visited; needed only where someone looks at `final_norm` or all rows' logits.
+  func finalNorm(rows: Int, _ sequences: [BatchSequence], plan: HookPlan?) throws {
+    let w = workspace
+    norm(w.stream, weights.finalNorm, into: w.normed, rows: rows)
+    try plan?.visit(.finalNorm, layer: nil, sequences, w.normed, stride: configuration.dModel)
+  }
+
+  /// Logits `[selected.count, vocabulary]` of some rows of the last forward pass.
+  /// `isNormed` says that `finalNorm(rows:_:plan:)` has run.
+  func logits(of selected: [Int], isNormed: Bool, into target: UnsafeMutablePointer<Float>) throws {
+    let w = workspace, c = configuration, d = c.dModel
+    let matrix = try weights.unembedding()
+    let source = isNormed ? w.normed : w.stream
+    let gathered = UnsafeMutablePointer<Float>.allocate(capacity: selected.count * d)
+    defer { gathered.deallocate() }
+    for (i, row) in selected.enumerated() { (gathered + i * d).update(from: source + row * d, count: d) }
+    if !isNormed { norm(gathered, weights.finalNorm, into: gathered, rows: selected.count) }
+    matrix.multiply(gathered, rows: selected.count, ldx: d, into: target, ldy: c.vocabularySize)
+    if let cap = c.logitSoftCap {
+      parallelRanges(selected.count * c.vocabularySize, minimum: 1 << 14) { range in
+        ck_soft_cap(range.count, target + range.lowerBound, Float(cap))
+      }
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import CKernels
+
+/// Which rows' logits a run returns.
+public enum LogitsMode: String, CaseIterable, Sendable { case none, last, all }
+
+/// What one sequence of a run gives back.
+public struct RunResult: Sendable {
+  public let tokens: [Int]
+  /// `[vocab]` for `.last`, `[rows, vocab]` for `.all`.
+  public let logits: Tensor?
+}
+
+extension Model {
+  /// Rows of one packed batch: enough for full speed, few enough for a small footprint.
+  static let batchRows = 1024
+
+  /// Runs prompts through the model, in packed batches of bounded size. Interventions apply unless told otherwise;
+  /// captures see activations after them. `progress` gets the number of prompts done.
+  ///
+  /// Throws `.argument`, `.token`, `.position`, `.interrupted`, and what hooks and sinks throw.
+  public func run(
+    _ prompts: [Prompt], logits: LogitsMode, captures: [CaptureRequest] = [], intervening: Bool = true,
+    progress: ((Int) -> Void)? = nil
+  ) throws -> [RunResult] {
+    var results: [RunResult] = []
+    results.reserveCapacity(prompts.count)
+    try forEachBatch(prompts, captures: captures, intervening: intervening, lookAtFinalNorm: logits == .all) {
+      range, sequences, isNormed in
+      for sequence in sequences {
+        let rows = logits == .all ? Array(0..<sequence.span.count) : [sequence.span.count - 1]
+        var tensor: Tensor?
+        if logits != .none {
+          let shape = logits == .all ? [rows.count, configuration.vocabularySize] : [configuration.vocabularySize]
+          tensor = try Tensor(uninitialized: shape)
+        }
+        results.append(RunResult(tokens: prompts[sequence.index].tokens, logits: tensor))
+      }
+      switch logits {
+      case .none: break
+      case .all:
+        for sequence in sequences {
+          try decoder.logits(
+            of: sequence.span.map { sequence.row + $0 }, isNormed: isNormed,
+            into: results[sequence.index].logits!.mutablePointer)
+        }
+      case .last: try lastLogits(sequences, isNormed: isNormed) { results[$0].logits!.mutablePointer }
+      }
+      progress?(range.upperBound)
+    }
+    return results
+  }
+
+  /// Last rows' logits of a batch, several sequences in one product.
+  private func lastLogits(
+    _ sequences: [BatchSequence], isNormed: Bool, target: (Int) -> UnsafeMutablePointer<Float>
+  ) throws {
+    let vocabulary = configuration.vocabularySize
+    for start in stride(from: 0, to: sequences.count, by: 64) {
+      let group = sequences[start..<min(start + 64, sequences.count)]
+      let buffer = try Tensor(uninitialized: [group.count, vocabulary])
+      try decoder.logits(
+        of: group.map { $0.row + $0.span.count - 1 }, isNormed: isNormed, into: buffer.mutablePointer)
+      for (i, sequence) in group.enumerated() {
+        target(sequence.index).update(from: buffer.pointer + i * vocabulary, count: vocabulary)
+      }
+    }
+  }
+
+  /// Sum of negative log-likelihoods (natural log) and number of scored tokens per prompt: tokens from 0-based index
+  /// `scoredFrom[i]` on; the first token is never scored. Logits exist for a few rows at a time only.
+  public func negativeLogLikelihood(
+    _ prompts: [Prompt], scoredFrom: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [(sum: Double, tokens: Int)] {
+    var results: [(sum: Double, tokens: Int)] = []
+    let vocabulary = configuration.vocabularySize, chunk = 64
+    let buffer = try Tensor(uninitialized: [chunk, vocabulary])
+    try forEachBatch(prompts, captures: [], intervening: true, lookAtFinalNorm: false) { range, sequences, isNormed in
+      for sequence in sequences {
+        let tokens = prompts[sequence.index].tokens
+        let first = max(1, scoredFrom[sequence.index])
+        var sum = 0.0
+        for start in stride(from: first, to: tokens.count, by: chunk) {
+          let scored = start..<min(start + chunk, tokens.count)
+          try decoder.logits(
+            of: scored.map { sequence.row + $0 - 1 }, isNormed: isNormed, into: buffer.mutablePointer)
+          for (i, index) in scored.enumerated() {
+            let row = buffer.pointer + i * vocabulary
+            sum += ck_log_sum_exp(vocabulary, row) - Double(row[tokens[index]])
+          }
+        }
+        results.append((sum, max(0, tokens.count - first)))
+      }
+      progress?(range.upperBound)
+    }
+    return results
+  }
+
+  /// Mean KL(p || q) per prompt over its scored positions, in nats: p from the model as it is, q with its
+  /// interventions. Predictions for tokens from 0-based index `scoredFrom[i]` to one past the last are compared.
+  /// Only a few rows of logits exist at a time.
+  public func divergence(
+    _ prompts: [Prompt], scoredFrom: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [(sum: Double, rows: Int)] {
+    var results: [(sum: Double, rows: Int)] = []
+    let vocabulary = configuration.vocabularySize
+    for (i, prompt) in prompts.enumerated() {
+      let rows = Array(max(0, scoredFrom[i] - 1)..<prompt.tokens.count)
+      var total = 0.0
+      for chunk in stride(from: 0, to: rows.count, by: 256).map({ Array(rows[$0..<min($0 + 256, rows.count)]) }) {
+        let clean = try rowLogits(prompt, chunk, intervening: false)
+        let edited = try rowLogits(prompt, chunk, intervening: true)
+        var sums = [Double](repeating: 0, count: chunk.count)
+        sums.withUnsafeMutableBufferPointer { sums in
+          nonisolated(unsafe) let target = sums.baseAddress!
+          parallel(chunk.count) { row in
+            target[row] = ck_divergence(vocabulary, clean.pointer + row * vocabulary, edited.pointer + row * vocabulary)
+          }
+        }
+        total += sums.reduce(0, +)
+      }
+      results.append((total, rows.count))
+      progress?(i + 1)
+    }
+    return results
+  }
+
+  private func rowLogits(_ prompt: Prompt, _ rows: [Int], intervening: Bool) throws -> Tensor {
+    let tensor = try Tensor(uninitialized: [rows.count, configuration.vocabularySize])
+    try forEachBatch([prompt], captures: [], intervening: intervening, lookAtFinalNorm: false) { _, sequences, isNormed in
+      try decoder.logits(of: rows.map { sequences[0].row + $0 }, isNormed: isNormed, into: tensor.mutablePointer)
+    }
+    return tensor
+  }
+
+  /// Runs prompts batch by batch and lets `body` read logits before the workspace is reused.
+  private func forEachBatch(
+    _ prompts: [Prompt], captures: [CaptureRequest], intervening: Bool, lookAtFinalNorm: Bool,
+    _ body: (_ range: Range<Int>, _ sequences: [BatchSequence], _ isNormed: Bool) throws -> Void
+  ) throws {
+    try check(prompts)
+    let list = intervening && !interventions.isEmpty ? interventions : nil
+    let plan = try makePlan(list, captures, prompts, limits: prompts.map(\.tokens.count))
+    try exclusively {
+      var start = 0
+      while start < prompts.count {
+        var end = start, rows = 0
+        while end < prompts.count, end == start || rows + prompts[end].tokens.count <= Model.batchRows {
+          rows += prompts[end].tokens.count
+          end += 1
+        }
+        var tokens: [Int] = [], sequences: [BatchSequence] = []
+        tokens.reserveCapacity(rows)
+        for i in start..<end {
+          let count = prompts[i].tokens.count
+          let cache = try KeyValueCache(configuration, positions: count, layers: 1)
+          sequences.append(
+            BatchSequence(index: i, row: tokens.count, span: 0..<count, isGenerated: false, cache: cache))
+          tokens += prompts[i].tokens
+        }
+        try decoder.forward(tokens, sequences, plan: plan)
+        let needsNorm = lookAtFinalNorm || plan?.isUsed(.finalNorm, layer: nil) == true
+        if needsNorm { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }
+        try body(start..<end, sequences, needsNorm)
+        start = end
+      }
+    }
+    try finish(plan, list)
+  }
+
+  /// nil where nothing looks at activations.
+  func makePlan(
+    _ list: InterventionList?, _ captures: [CaptureRequest], _ prompts: [Prompt], limits: [Int]
+  ) throws -> HookPlan? {
+    guard list != nil || !captures.isEmpty else { return nil }
+    return try HookPlan(
+      interventions: list, captures: captures, prompts: prompts, limits: limits, configuration: configuration,
+      tokenizer: tokenizer)
+  }
+
+  func finish(_ plan: HookPlan?, _ list: InterventionList?) throws {
+    guard let plan, let list else { return }
+    list.lastReports = plan.reports
+    list.warnings = []
+    list.warnings = try plan.finish()
+  }
+}

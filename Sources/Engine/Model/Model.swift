@@ -1,0 +1,129 @@
+import Foundation
+
+/// A loaded language model: weights, tokenizer, template, and the interventions registered on it.
+///
+/// ```swift
+/// let model = try Model.load(path: "smollm2.gguf")
+/// let result = try model.run([model.prompt(text: Array("Hello".utf8))], logits: .last)[0]
+/// ```
+public final class Model: @unchecked Sendable {
+  public let name: String
+  public let path: String
+  /// A fingerprint of the weights' file: vectors and maps remember which model they belong to by it.
+  public let hash: String
+  public let configuration: ModelConfiguration
+  public let tokenizer: Tokenizer?
+  public let template: ChatTemplate?
+  /// Ids that end a generation: eos, and the template's end of turn.
+  public let stopTokens: [Int]
+  public let interventions: InterventionList
+  let decoder: Decoder
+  /// A run is under way: hooks may not start another on the same model.
+  private var isRunning = false
+
+  private init(source: ModelSource, name: String, weights: DecoderWeights) throws {
+    self.name = name
+    path = source.path
+    configuration = source.configuration
+    interventions = InterventionList(configuration: configuration)
+    decoder = Decoder(weights: weights)
+    let tokenizer = try source.gguf.map { try Tokenizer(gguf: $0) }
+    self.tokenizer = tokenizer
+    if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
+      throw EngineError(
+        .file,
+        "\(source.path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
+          + "\(configuration.vocabularySize) rows")
+    }
+    let template = tokenizer.flatMap { ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0) }
+    self.template = template
+    var stops = try tokenizer?.endTokens ?? source.endTokens()
+    if let name = template?.endOfTurn, let end = tokenizer?.id(of: name), !stops.contains(end) { stops.append(end) }
+    stopTokens = stops
+    hash = try Fingerprint.ofModel(source.path)
+  }
+
+  /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, `model.safetensors`).
+  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.memory`.
+  public static func load(path: String, name: String? = nil) throws -> Model {
+    let source = try ModelSource(path: path)
+    let url = URL(fileURLWithPath: path)
+    let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
+    return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source))
+  }
+
+  /// Tokens of a text. With `chat`, the text becomes one user turn of the model's template with the generation prompt.
+  /// Throws `.missing` without a tokenizer or template.
+  public func prompt(
+    text: [UInt8], chat: Bool = false, bos: BOSPolicy = .automatic, special: Bool = true
+  ) throws -> Prompt {
+    guard chat else { return try prompt(rendered: RenderedChat(text: text, contentSpans: []), bos: bos, special: special) }
+    let messages = [ChatMessage(role: "user", content: String(decoding: text, as: UTF8.self))]
+    return try prompt(rendered: try renderChat(messages, generationPrompt: true), bos: bos, special: special)
+  }
+
+  /// What the model's template prints for a conversation.
+  public func renderChat(_ messages: [ChatMessage], generationPrompt: Bool) throws -> RenderedChat {
+    guard let template else {
+      throw EngineError(.template, "\(name) has no chat template; give the text as the model should see it, without chat = true")
+    }
+    return try template.render(messages, generationPrompt: generationPrompt)
+  }
+
+  /// Tokens of a rendered conversation.
+  public func prompt(rendered: RenderedChat, bos: BOSPolicy = .automatic, special: Bool = true) throws -> Prompt {
+    let encoding = try requireTokenizer().encode(rendered.text, bos: bos, special: special)
+    return Prompt(
+      tokens: encoding.ids, text: rendered.text, spans: encoding.spans, contentSpans: rendered.contentSpans)
+  }
+
+  public func requireTokenizer() throws -> Tokenizer {
+    guard let tokenizer else { throw EngineError(.missing, "\(name) has no tokenizer: give tokens instead of text") }
+    return tokenizer
+  }
+
+  /// Dimensions of the stream are bytes of these three kinds of memory.
+  public struct Memory: Sendable {
+    /// Mapped weights on disk; shared with the page cache.
+    public var weights: Int
+    /// Packed matrices.
+    public var packs: Int
+    /// Buffers of the forward pass.
+    public var workspace: Int
+  }
+
+  public var memory: Memory {
+    let size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    return Memory(
+      weights: size, packs: decoder.weights.packedBytes,
+      workspace: decoder.workspace.rows * ActivationBuffers.bytesPerRow(configuration))
+  }
+
+  /// Guards against a hook that runs its own model: the decoder's buffers are in use.
+  func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
+    guard !isRunning else {
+      throw EngineError(.argument, "\(name) is running: a hook cannot run the model it is registered on")
+    }
+    isRunning = true
+    defer { isRunning = false }
+    return try body()
+  }
+
+  /// Refuses empty batches, empty prompts and prompts beyond the context.
+  func check(_ prompts: [Prompt], newTokens: Int = 0) throws {
+    guard !prompts.isEmpty else { throw EngineError(.argument, "there are no prompts to run") }
+    for (i, prompt) in prompts.enumerated() {
+      guard !prompt.tokens.isEmpty else { throw EngineError(.argument, "prompt \(i + 1) has no tokens") }
+      guard prompt.tokens.count + newTokens <= configuration.contextLength else {
+        let more = newTokens > 0 ? " and \(newTokens) new ones" : ""
+        throw EngineError(
+          .argument,
+          "prompt \(i + 1) has \(prompt.tokens.count) tokens\(more); \(name) was made for \(configuration.contextLength)")
+      }
+      for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
+        throw EngineError(
+          .token, "token id \(token) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
+      }
+    }
+  }
+}

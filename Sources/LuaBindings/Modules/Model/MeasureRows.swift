@@ -1,0 +1,118 @@
+import Engine
+import Foundation
+import Transfer
+
+/// Texts to score: prompts, and for each the first token that counts.
+private struct ScoredTexts {
+  var prompts: [Prompt] = []
+  var scoredFrom: [Int] = []
+}
+
+extension OptionReader {
+  /// `texts = {...}` or `examples = { { prompt =, completion = } }`; completions count alone where given.
+  fileprivate func scoredTexts(of model: Model) throws -> ScoredTexts {
+    let (name, value) = try oneOf(["texts", "examples"])
+    let chat = try boolean("chat")
+    var scored = ScoredTexts()
+    guard value.isTable, value.listCount > 0 else { throw value.error("the list is empty") }
+    if name == "texts" {
+      scored.prompts = try value.prompts(of: model, TextRule(chat: chat))
+      let bos = model.tokenizer?.bos
+      scored.scoredFrom = scored.prompts.map { $0.tokens.first == bos ? 1 : 0 }
+      return scored
+    }
+    _ = try value.list { example in
+      guard let prompt = example.field("prompt"), let completion = example.field("completion") else {
+        throw example.error("an example needs prompt and completion")
+      }
+      let start = try chat
+        ? model.renderChat([ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true).text
+        : try prompt.bytes()
+      let whole = try model.prompt(text: start + (try completion.bytes()))
+      // The first token that holds a byte of the completion.
+      let first = whole.spans?.firstIndex { $0.upperBound > start.count } ?? whole.tokens.count
+      guard first < whole.tokens.count else { throw example.error("the completion has no tokens") }
+      scored.prompts.append(whole)
+      scored.scoredFrom.append(first)
+    }
+    return scored
+  }
+}
+
+extension ModelObject {
+  private static let textOptions: [Option] = [
+    Option("texts", "list of strings", .none, "texts whose tokens are all scored, BOS aside"),
+    Option("examples", "list of { prompt =, completion = }", .none, "only completions are scored"),
+    Option("chat", "boolean", .boolean(false), "wraps texts or prompts as a user turn of the model's template"),
+  ]
+
+  static let measureRows: [Function] = [
+    Function(
+      "nll", "m:nll{ texts | examples, chat = }",
+      "Negative log-likelihood per token (natural log) and perplexity; interventions apply.",
+      options: textOptions, results: "{ mean, perplexity, per_text, tokens }",
+      example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:nll{ texts = { \"The sky is blue.\" } }.perplexity)"
+    ) { call in
+      let model = try call.model, scored = try call.options().scoredTexts(of: model)
+      let parts = try call.withProgress("nll", prompts: scored.prompts.count) { update in
+        try model.negativeLogLikelihood(scored.prompts, scoredFrom: scored.scoredFrom, progress: update)
+      }
+      call.noteWarnings(of: model)
+      let tokens = parts.reduce(0) { $0 + $1.tokens }
+      guard tokens > 0 else { throw call.error("there is no token to score: each text needs at least two tokens") }
+      let mean = parts.reduce(0) { $0 + $1.sum } / Double(tokens)
+      let perText = parts.map { $0.tokens > 0 ? $0.sum / Double($0.tokens) : Double.nan }
+      return call.push(["mean": mean, "perplexity": exp(mean), "per_text": perText, "tokens": tokens] as LuaTable)
+    },
+    Function(
+      "kl", "m:kl{ texts | examples, chat = }",
+      "How far the interventions move the model's predictions: KL(without || with) per token, natural log. Each text is "
+        + "run twice; for examples, the predictions of the completion's tokens and of the one after are compared.",
+      options: textOptions, results: "{ mean, per_text, rows }",
+      example: """
+        local m = model.load("smollm2-135m-instruct")
+        local h <close> = m:add{ dir = tensor.ones(m.d_model), layer = 5 }
+        print(m:kl{ texts = { "The sky is blue." } }.mean)
+        """
+    ) { call in
+      let model = try call.model, scored = try call.options().scoredTexts(of: model)
+      let parts = try call.withProgress("kl", prompts: scored.prompts.count) { update in
+        try model.divergence(scored.prompts, scoredFrom: scored.scoredFrom, progress: update)
+      }
+      call.noteWarnings(of: model)
+      let rows = parts.reduce(0) { $0 + $1.rows }
+      let mean = parts.reduce(0) { $0 + $1.sum } / Double(max(1, rows))
+      return call.push(["mean": mean, "per_text": parts.map { $0.sum / Double(max(1, $0.rows)) }, "rows": rows] as LuaTable)
+    },
+    Function(
+      "massive_dimensions", "m:massive_dimensions{ texts = }",
+      "Dimensions of the residual stream whose mean absolute value exceeds 20 times the median dimension's, token 1 left "
+        + "out (Sun et al. 2024). They swamp norms and cosines; directions leave them out unless told otherwise.",
+      options: [Option("texts", "list of strings", .computed("a built-in sample"), "what to measure on")],
+      results: "{ dims = { [layer] = {...} }, union = {...}, share = { [layer] = ... } }",
+      example: "local m = model.load(\"gemma-3-270m\")\nprint(#m:massive_dimensions{}.union)"
+    ) { call in
+      let model = try call.model
+      let found: MassiveDimensions
+      if let texts = try call.options().optional("texts") {
+        found = try MassiveDimensions(of: model, prompts: try texts.prompts(of: model, TextRule()))
+      } else {
+        found = try MassiveDimensions(of: model)
+      }
+      var dims = LuaTable(), share = LuaTable()
+      for (layer, list) in found.byLayer.sorted(by: { $0.key < $1.key }) { dims.set(layer, list) }
+      for (layer, part) in found.share.sorted(by: { $0.key < $1.key }) { share.set(layer, part) }
+      return call.push(["dims": dims, "union": found.union, "share": share] as LuaTable)
+    },
+    Function(
+      "memory", "m:memory()", "Bytes of the mapped file, of packed matrices and of the forward pass's buffers.",
+      results: "{ weights, packs, buffers, cache }",
+      example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:memory().packs)"
+    ) { call in
+      let memory = try call.model.memory
+      // Caches live as long as the run they serve.
+      return call.push(
+        ["weights": memory.weights, "packs": memory.packs, "buffers": memory.workspace, "cache": 0] as LuaTable)
+    },
+  ]
+}

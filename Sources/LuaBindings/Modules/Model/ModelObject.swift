@@ -1,0 +1,130 @@
+import Engine
+
+/// A loaded model as Lua holds it. One Swift model is one Lua value, which keeps its hook functions alive.
+public final class ModelObject: LuaObject {
+  public let model: Model
+
+  public init(_ model: Model) { self.model = model }
+
+  public var summary: String {
+    let c = model.configuration
+    return "model \(model.name): \(c.family), \(c.layerCount) layers, d_model \(c.dModel), \(c.headCount) heads, f32"
+  }
+
+  public static let luaType = ObjectType(
+    "model",
+    "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
+    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow], isUnique: true)
+
+  static let fieldRows: [Field] = [
+    Field("name", "string", "The name it was loaded by.") { $0.push(try $0.model.name) },
+    Field("family", "string", "`llama`, `gemma3`.") { $0.push(try $0.model.configuration.family) },
+    Field("n_layers", "integer", "Number of blocks.") { $0.push(try $0.model.configuration.layerCount) },
+    Field("d_model", "integer", "Width of the residual stream.") { $0.push(try $0.model.configuration.dModel) },
+    Field("n_heads", "integer", "Query heads.") { $0.push(try $0.model.configuration.headCount) },
+    Field("n_kv_heads", "integer", "Key and value heads.") { $0.push(try $0.model.configuration.kvHeadCount) },
+    Field("d_head", "integer", "Width of a head.") { $0.push(try $0.model.configuration.dHead) },
+    Field("d_mlp", "integer", "Width of the MLP.") { $0.push(try $0.model.configuration.dMLP) },
+    Field("vocab_size", "integer", "Rows of the embedding.") { $0.push(try $0.model.configuration.vocabularySize) },
+    Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
+    Field("dtype", "string", "What it computes in.") {
+      _ = try $0.model
+      return $0.push("f32")
+    },
+    Field("hash", "string", "Fingerprint of the weights' file.") { $0.push(try $0.model.hash) },
+    Field("stop_tokens", "list", "Ids that end a generation: eos and the template's end of turn.") {
+      $0.push(try $0.model.stopTokens)
+    },
+  ]
+}
+
+/// Interventions of one `steer.with`: the same methods as a model; all are removed when the function returns or fails.
+public final class ScopeObject: LuaObject {
+  let owner: ModelObject
+  var handles: [InterventionObject] = []
+
+  init(_ owner: ModelObject) { self.owner = owner }
+
+  public var summary: String { "scope of \(owner.model.name) with \(handles.count) interventions" }
+
+  public static let luaType = ObjectType(
+    "scope", "What `steer.with` hands to its function: interventions made on it end with it.",
+    methods: ModelObject.interventionRows)
+}
+
+/// A registered intervention.
+public final class InterventionObject: LuaObject {
+  let owner: ModelObject
+  let id: Int
+  private let kind: String
+  var functionKey: LuaFunctionKey?
+
+  init(_ owner: ModelObject, id: Int, kind: String) {
+    self.owner = owner
+    self.id = id
+    self.kind = kind
+  }
+
+  public var summary: String { "intervention \(kind) on \(owner.model.name)" }
+
+  func remove() {
+    owner.model.interventions.remove(id)
+    functionKey?.remove()
+    functionKey = nil
+  }
+
+  public static let luaType = ObjectType(
+    "intervention", "A registered intervention; `local h <close> = m:add{...}` removes it at the end of its block.",
+    methods: [
+      Function(
+        "remove", "h:remove()", "Removes the intervention; twice is fine.", results: "nothing",
+        example: "local m = model.load(\"gemma-3-270m\")\nlocal h = m:add{ dir = tensor.ones(m.d_model), layer = 5 }\nh:remove()"
+      ) { call in
+        try call.this(InterventionObject.self).remove()
+        return 0
+      }
+    ],
+    close: { call in
+      try call.this(InterventionObject.self).remove()
+      return 0
+    })
+}
+
+extension Call {
+  /// The model a method or field belongs to.
+  var model: Model { get throws { try this(ModelObject.self).model } }
+
+  /// The model an intervention is made on, and the scope it ends with.
+  func interventionTarget() throws -> (object: ModelObject, scope: ScopeObject?) {
+    if let scope = stack.object(at: 1, as: ScopeObject.self) { return (scope.owner, scope) }
+    return (try this(ModelObject.self), nil)
+  }
+
+  /// Runs long work under a progress line of `total` steps.
+  func withProgress<Result>(
+    _ label: String, total: Int?, _ body: (_ update: @escaping (Int) -> Void) throws -> Result
+  ) rethrows -> Result {
+    let output = state.output
+    let task = output.progressBegin(label, total: total)
+    var done = 0, completed = false
+    defer { output.progressEnd(task, done: done, completed: completed) }
+    let result = try body { count in
+      done = count
+      output.progressUpdate(task, done: count)
+    }
+    completed = true
+    return result
+  }
+
+  /// The same, without a line for a few prompts.
+  func withProgress<Result>(
+    _ label: String, prompts: Int, _ body: (_ update: @escaping (Int) -> Void) throws -> Result
+  ) rethrows -> Result {
+    prompts < 8 ? try body { _ in } : try withProgress(label, total: prompts, body)
+  }
+}
+
+extension ArgumentReader {
+  /// A model argument.
+  func model() throws -> Model { try object(ModelObject.self).model }
+}

@@ -1,0 +1,110 @@
+import Engine
+
+extension ArgumentReader {
+  /// Positions as scripts write them: a word, an integer, `{ from =, to = }`, `{ match = text }`, or a list of integers.
+  func positions() throws -> PositionSelector {
+    let words: [String: PositionSelector] = ["all": .all, "prompt": .prompt, "generated": .generated, "last": .last]
+    if isString { return words[try choice(words.keys.sorted())] ?? .all }
+    if isNumber { return .index(try position()) }
+    guard isTable else {
+      throw mismatch("\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text } or a list")
+    }
+    if listCount > 0 { return .list(try list { try $0.position() }) }
+    let known = ["from", "to", "match"]
+    for name in try fieldNames() where !known.contains(name) {
+      throw error("unknown key '\(name)'\(suggestion(for: name, in: known)); known: from, to, match")
+    }
+    if let text = field("match") { return .match(try text.string()) }
+    let from = try field("from")?.position(), to = try field("to")?.position()
+    guard from != nil || to != nil else { throw error("an empty table selects nothing") }
+    return .range(from: from, to: to)
+  }
+
+  private func position() throws -> Int {
+    let value = try integer(in: -(1 << 40)...1 << 40)
+    guard value != 0 else { throw error("position 0 does not exist: positions count from 1, -1 is the last prompt token") }
+    return value
+  }
+
+  /// Layers as scripts write them: a number, a list, `{ from =, to = }` (inclusive) or `"all"`.
+  func layers(of model: Model) throws -> [Int] {
+    let count = model.configuration.layerCount
+    func checked(_ reader: ArgumentReader) throws -> Int {
+      let layer = try reader.integer()
+      guard (0..<count).contains(layer) else {
+        throw reader.error("layer \(layer) is out of range: \(model.name) has layers 0 to \(count - 1)", kind: .layer)
+      }
+      return layer
+    }
+    if isString {
+      _ = try choice(["all"])
+      return Array(0..<count)
+    }
+    if isNumber { return [try checked(self)] }
+    guard isTable else { throw mismatch("a layer, a list of layers, { from =, to = } or \"all\"") }
+    if listCount > 0 { return try list(checked) }
+    for name in try fieldNames() where name != "from" && name != "to" {
+      throw error("unknown key '\(name)'\(suggestion(for: name, in: ["from", "to"]))")
+    }
+    let from = try field("from").map(checked) ?? 0, to = try field("to").map(checked) ?? count - 1
+    guard from <= to else { throw error("from = \(from) is beyond to = \(to)") }
+    return Array(from...to)
+  }
+
+  /// A site by our name or TransformerLens's.
+  func site() throws -> (site: Site, layer: Int?) {
+    do { return try Site.parse(try string()) } catch let failure as EngineError {
+      throw error(failure.message, kind: .site)
+    }
+  }
+}
+
+extension OptionReader {
+  /// The option's layers, or all.
+  func layers(_ name: String, of model: Model) throws -> [Int] {
+    try optional(name)?.layers(of: model) ?? Array(0..<model.configuration.layerCount)
+  }
+
+  /// The option's site, or the residual stream after a block.
+  func site(_ name: String) throws -> (Site, Int?) {
+    guard let reader = optional(name) else { return (.residPost, nil) }
+    let found = try reader.site()
+    return (found.site, found.layer)
+  }
+
+  func positions(_ name: String) throws -> PositionSelector { try optional(name)?.positions() ?? .all }
+
+  /// `layer` or `layers`, whichever is given.
+  func layers(of model: Model) throws -> [Int]? {
+    if isPresent("layer"), isPresent("layers") { throw call.error("give layer or layers, not both") }
+    return try optional("layer")?.layers(of: model) ?? optional("layers")?.layers(of: model)
+  }
+}
+
+/// Options that several rows share.
+enum SharedOptions {
+  static let siteNames = Site.allCases.map(\.rawValue)
+  static let positionWords = ["all", "prompt", "generated", "last"]
+
+  static let layer = Option("layer", "integer", .none, "one layer, from 0")
+  static func layers(_ fallback: Option.Default) -> Option {
+    Option("layers", "integer, list, { from =, to = } or \"all\"", fallback, "several layers", choices: ["all"])
+  }
+  static func site(_ fallback: Option.Default = .string("resid_post")) -> Option {
+    Option("site", "string", fallback, "where in the block", choices: siteNames)
+  }
+  static let pos = Option(
+    "pos", "string, integer, { from =, to = }, { match = } or list", .string("all"),
+    "absolute positions from 1 over prompt and generated tokens; -1 is the last prompt token", choices: positionWords)
+  static let strict = Option("strict", "boolean", .boolean(false), "firing zero times is an error, not a warning")
+  static let prompts: [Option] = [
+    Option("prompt", "string", .none, "one prompt: single results"),
+    Option("prompts", "list of strings", .none, "a batch: lists of results in order"),
+    Option("tokens", "list of ids, or list of such lists", .none, "instead of text"),
+    Option("chat", "boolean", .boolean(false), "wraps each prompt as one user turn of the model's template"),
+    Option("bos", "boolean or \"always\"", .boolean(true), "adds the BOS this model's tokenizer asks for"),
+    Option("special", "boolean", .boolean(true), "reads special tokens in the text"),
+  ]
+  static let capture = Option(
+    "capture", "{ site = name or list, layers =, pos = }", .none, "activations to keep, interventions included")
+}

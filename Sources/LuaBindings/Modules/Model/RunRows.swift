@@ -1,0 +1,141 @@
+import Engine
+import Foundation
+
+extension ModelObject {
+  static let runRows: [Function] = [
+    Function(
+      "run", "m:run{ prompt | prompts | tokens, ... }",
+      "Runs prompts and returns logits and captured activations. Interventions apply; `hooks` says what they did.",
+      options: SharedOptions.prompts + [
+        Option("logits", "string", .string("last"), "rows whose logits are kept", choices: LogitsMode.allCases.map(\.rawValue)),
+        SharedOptions.capture,
+      ],
+      results: "{ logits, tokens, acts, hooks }, or a list of them for a batch",
+      example: """
+        local m = model.load("smollm2-135m-instruct")
+        local r = m:run{ prompt = "The capital of France is" }
+        print(m:top_tokens(r.logits, 1)[1].text)
+        """
+    ) { call in
+      let model = try call.model, options = try call.options()
+      let set = try options.prompts(of: model)
+      let mode = LogitsMode(rawValue: try options.choice("logits")) ?? .last
+      let (captures, acts) = try options.captures(of: model, sequences: set.prompts.count)
+      let results = try call.withProgress("run", prompts: set.prompts.count) { update in
+        try model.run(set.prompts, logits: mode, captures: captures, progress: update)
+      }
+      call.noteWarnings(of: model)
+      let hooks = call.hookTables(of: model)
+      let tables = results.enumerated().map { i, result in
+        var table: LuaTable = ["tokens": result.tokens, "hooks": hooks]
+        if let logits = result.logits { table.set("logits", logits.asLua) }
+        if !acts.isEmpty { table.set("acts", acts[i].asLua) }
+        return table
+      }
+      return call.push(tables, single: set.isSingle)
+    },
+    Function(
+      "generate", "m:generate{ prompt | prompts | tokens, ... }",
+      "Continues prompts with a cache. Ctrl-C returns what there is.",
+      options: SharedOptions.prompts + [
+        Option("max_tokens", "integer", .integer(64), "new tokens at most"),
+        Option("temperature", "number", .number(0), "0 takes the likeliest token"),
+        Option("top_k", "integer", .none, "draws from the k likeliest"),
+        Option("top_p", "number", .none, "draws from the smallest set with this probability"),
+        Option("stop", "string, id or list of both", .none, "ends a sequence, besides m.stop_tokens"),
+        Option("ignore_eos", "boolean", .boolean(false), "goes on after the model's own stop tokens"),
+        Option("seed", "integer", .integer(0), "row i of a batch draws as seed + i - 1"),
+        SharedOptions.capture,
+        Option(
+          "on_token", "function(text, id, sequence)", .none,
+          "gets whole pieces of text that join to .text; returning false ends that sequence"),
+      ],
+      results: "{ text, tokens, finish, acts }, or a list of them for a batch",
+      example: """
+        local m = model.load("smollm2-135m-instruct")
+        local c = m:generate{ prompt = "What is the capital of France?", chat = true, max_tokens = 20 }
+        print(c.text, c.finish)
+        """
+    ) { call in
+      let model = try call.model, options = try call.options()
+      let set = try options.prompts(of: model)
+      let settings = try generationOptions(options)
+      let (captures, acts) = try options.captures(of: model, sequences: set.prompts.count)
+      var onToken: (([UInt8], Int, Int) throws -> Bool)?
+      if let function = try options.optional("on_token")?.function() {
+        onToken = { text, id, sequence in
+          try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
+            results[0].isBoolean ? try results[0].boolean() : true
+          }
+        }
+      }
+      let completions = try call.withProgress("generate", prompts: set.prompts.count) { update in
+        try model.generate(set.prompts, options: settings, captures: captures, onToken: onToken, progress: update)
+      }
+      if completions.contains(where: { $0.finish == .interrupted }) { call.state.deferInterruption() }
+      call.noteWarnings(of: model)
+      let tables = completions.enumerated().map { i, completion in
+        var table: LuaTable = [
+          "text": LuaBytes(completion.text), "tokens": completion.tokens, "finish": completion.finish.rawValue,
+        ]
+        if !acts.isEmpty { table.set("acts", acts[i].asLua) }
+        return table
+      }
+      return call.push(tables, single: set.isSingle)
+    },
+  ]
+
+  private static func generationOptions(_ options: OptionReader) throws -> GenerationOptions {
+    var settings = GenerationOptions()
+    settings.maxTokens = try options.integer("max_tokens", in: 1...1 << 20)
+    settings.temperature = try options.number("temperature", in: 0...Double.infinity)
+    settings.topK = try options.optional("top_k")?.integer(in: 1...Int.max)
+    settings.topP = try options.optional("top_p")?.number()
+    settings.ignoreEnd = try options.boolean("ignore_eos")
+    settings.seed = try options.integer("seed", in: -(1 << 53)...1 << 53)
+    for reader in try options.optional("stop")?.oneOrMany({ $0 }) ?? [] {
+      if reader.isNumber { settings.stopTokens.append(try reader.integer()) } else { settings.stopStrings.append(try reader.string()) }
+    }
+    return settings
+  }
+
+  static let hooksRow = Function(
+    "hooks", "m:hooks()",
+    "What every registered intervention did in the last run: how often it fired, rows edited, mean relative change.",
+    results: "list of { kind, site, layer, pos, fired, rows, change }",
+    example: """
+      local m = model.load("smollm2-135m-instruct")
+      local h <close> = m:add{ dir = tensor.ones(m.d_model), layer = 5 }
+      m:run{ prompt = "Hello" }
+      show(m:hooks())
+      """
+  ) { call in call.push(call.hookTables(of: try call.model)) }
+}
+
+extension Call {
+  /// A batch's tables as a list, a single prompt's as itself.
+  func push(_ tables: [LuaTable], single: Bool) -> Int { single ? push(tables[0]) : push(tables) }
+
+  /// Interventions that did nothing are said aloud.
+  func noteWarnings(of model: Model) {
+    guard !model.interventions.isEmpty else { return }
+    for warning in model.interventions.warnings { state.output.note("warning: " + warning) }
+  }
+
+  func hookTables(of model: Model) -> [LuaTable] {
+    model.interventions.lastReports.map { report in
+      let layers = report.layers
+      var table: LuaTable = [
+        "kind": report.kind, "site": report.site?.rawValue ?? "several", "pos": report.positions.text,
+        "fired": report.fired, "rows": report.rows, "change": report.change,
+      ]
+      if layers.count == 1 {
+        table.set("layer", layers[0])
+      } else if let first = layers.first, let last = layers.last {
+        table.set("layer", last - first + 1 == layers.count ? "\(first)-\(last)" : layers.map(String.init).joined(separator: ","))
+      }
+      if report.skipped > 0 { table.set("skipped", report.skipped) }
+      return table
+    }
+  }
+}

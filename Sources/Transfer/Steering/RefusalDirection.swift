@@ -1,0 +1,225 @@
+import Engine
+import Foundation
+
+/// One candidate of a refusal direction, as it was judged on validation prompts.
+public struct RefusalCandidate: Sendable, Equatable {
+  public let layer: Int
+  public let position: Int
+  /// Mean refusal score of harmful prompts with the direction ablated everywhere: low is good.
+  public let refusal: Double
+  /// Mean refusal score of harmless prompts with the direction added at its layer: must be above 0.
+  public let steering: Double
+  /// Divergence of the next-token distribution on harmless prompts with the direction ablated.
+  public let divergence: Double
+
+  public init(layer: Int, position: Int, refusal: Double, steering: Double, divergence: Double) {
+    (self.layer, self.position) = (layer, position)
+    (self.refusal, self.steering, self.divergence) = (refusal, steering, divergence)
+  }
+
+  func passes(_ limit: Double) -> Bool {
+    !refusal.isNaN && steering >= 0 && divergence <= limit
+  }
+}
+
+/// The refusal direction of Arditi et al. 2024 ("Refusal in language models is mediated by a single direction",
+/// appendix C): of the differences of means at every layer and every template position after the instruction, the one
+/// whose ablation leaves the least refusal, among those that induce refusal when added and change little else.
+public struct RefusalDirection: Sendable {
+  public let vector: SteeringVector
+  public let chosen: RefusalCandidate
+  /// All candidates judged, in order of position and layer. The last fifth of the layers never counts and is not judged.
+  public let candidates: [RefusalCandidate]
+
+  public struct Options: Sendable {
+    /// Largest divergence allowed.
+    public var divergenceLimit = 0.1
+    /// Whether harmful prompts the model does not refuse, and harmless ones it does, are dropped first.
+    public var filters = true
+    /// Stream dimensions set to zero in every candidate.
+    public var masked: [Int] = []
+    /// First tokens of a refusal.
+    public var refusalTokens: [Int]
+    /// Positions from the end; nil: the template after the instruction, at least the last token.
+    public var positions: [Int]?
+    /// Layers, of which those in the last fifth are left out; nil: all.
+    public var layers: [Int]?
+
+    public init(refusalTokens: [Int]) { self.refusalTokens = refusalTokens }
+  }
+
+  public struct Prompts: Sendable {
+    public var harmful: [Prompt], harmless: [Prompt]
+    /// The same for judging candidates.
+    public var harmfulValidation: [Prompt], harmlessValidation: [Prompt]
+
+    public init(
+      harmful: [Prompt], harmless: [Prompt], harmfulValidation: [Prompt], harmlessValidation: [Prompt]
+    ) {
+      (self.harmful, self.harmless) = (harmful, harmless)
+      (self.harmfulValidation, self.harmlessValidation) = (harmfulValidation, harmlessValidation)
+    }
+  }
+
+  /// `progress`: candidates judged, of how many. Throws `.argument` for empty sets, sets that filtering empties, and
+  /// where no candidate passes: then it lists the best ones and the limit each would need.
+  public init(
+    of model: Model, _ prompts: Prompts, options: Options, template: String? = nil,
+    progress: (Int, Int) throws -> Void = { _, _ in }
+  ) throws {
+    let prompts = try RefusalDirection.filtered(model, prompts, options)
+    let layerCount = model.configuration.layerCount, firstLate = Int(Double(layerCount) * (1 - 0.2))
+    let layers = (options.layers ?? Array(0..<layerCount)).filter { $0 < firstLate }
+    let positions = options.positions ?? RefusalDirection.templatePositions(prompts.harmful[0])
+    let directions = try Directions.meanDifference(
+      model, positive: prompts.harmful, negative: prompts.harmless,
+      at: ReadingPlace(site: .residPre, layers: layers, positions: positions.map { .index($0) }), masked: options.masked,
+      template: template)
+    let judge = try RefusalJudge(model, prompts, tokens: options.refusalTokens)
+    var candidates: [RefusalCandidate] = []
+    for (row, position) in positions.enumerated() {
+      for (column, layer) in layers.enumerated() {
+        try Interrupt.check()
+        let vector = try directions.at(layer, position: .index(position))
+        // At layer 0 the template's rows are the same in every prompt: no direction.
+        if vector.norm > 0 {
+          candidates.append(try judge.judge(vector.direction, layer: layer, position: position))
+        }
+        try progress(row * layers.count + column + 1, positions.count * layers.count)
+      }
+    }
+    let passing = candidates.filter { $0.passes(options.divergenceLimit) }
+    guard let best = passing.min(by: { $0.refusal < $1.refusal }) else {
+      throw RefusalDirection.nothingPasses(candidates, options.divergenceLimit)
+    }
+    vector = try directions.at(best.layer, position: .index(best.position))
+    chosen = best
+    self.candidates = candidates
+  }
+
+  /// Positions of the template after the last message, from the end: -5 to -1 for Gemma and ChatML.
+  static func templatePositions(_ prompt: Prompt) -> [Int] {
+    guard let end = prompt.contentSpans.last?.upperBound, let spans = prompt.spans else { return [-1] }
+    let count = spans.count { $0.upperBound > end }
+    return count == 0 ? [-1] : (0..<count).map { $0 - count }
+  }
+
+  /// First tokens of words that open a refusal, as the model's tokenizer has them at the start of an answer.
+  public static func openingTokens(
+    _ tokenizer: Tokenizer, words: [String] = ["I", "Sorry", "As", "Unfortunately"]
+  ) throws -> [Int] {
+    Set(try words.compactMap { try tokenizer.encode(Array($0.utf8), bos: .never, special: false).ids.first }).sorted()
+  }
+
+  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts are
+  /// held at a time. `progress`: prompts done.
+  public static func scores(
+    _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [Double] {
+    var scores: [Double] = []
+    for start in stride(from: 0, to: prompts.count, by: 256) {
+      let part = Array(prompts[start..<min(prompts.count, start + 256)])
+      for result in try model.run(part, logits: .last, progress: { progress?(start + $0) }) {
+        scores.append(try result.logits.map { try refusalScore($0, tokens: tokens) } ?? .nan)
+      }
+    }
+    return scores
+  }
+
+  private static func filtered(_ model: Model, _ prompts: Prompts, _ options: Options) throws -> Prompts {
+    guard options.filters else { return try requireSome(prompts, "given") }
+    func kept(_ list: [Prompt], _ keep: (Double) -> Bool) throws -> [Prompt] {
+      guard !list.isEmpty else { return [] }
+      return try zip(list, scores(model, list, tokens: options.refusalTokens)).filter { keep($0.1) }.map(\.0)
+    }
+    return try requireSome(
+      Prompts(
+        harmful: kept(prompts.harmful) { $0 > 0 }, harmless: kept(prompts.harmless) { $0 < 0 },
+        harmfulValidation: kept(prompts.harmfulValidation) { $0 > 0 },
+        harmlessValidation: kept(prompts.harmlessValidation) { $0 < 0 }),
+      "left after filtering by the refusal score (filter = false keeps all: a model that never refuses needs it)")
+  }
+
+  private static func requireSome(_ prompts: Prompts, _ what: String) throws -> Prompts {
+    for (list, name) in [
+      (prompts.harmful, "harmful"), (prompts.harmless, "harmless"), (prompts.harmfulValidation, "harmful_val"),
+      (prompts.harmlessValidation, "harmless_val"),
+    ] where list.isEmpty {
+      throw EngineError(.argument, "refusal_direction: no \(name) prompts are \(what)")
+    }
+    return prompts
+  }
+
+  private static func nothingPasses(_ candidates: [RefusalCandidate], _ limit: Double) -> EngineError {
+    let inducing = candidates.filter { $0.passes(.infinity) }.sorted { $0.divergence < $1.divergence }
+    let best = inducing.isEmpty ? candidates.sorted { $0.steering > $1.steering } : inducing
+    let lines = best.prefix(3).map { candidate in
+      "layer \(candidate.layer) at \(candidate.position) (refusal \(numberText(candidate.refusal)), steering "
+        + "\(numberText(candidate.steering))) needs kl_limit \(numberText(candidate.divergence))"
+        + (candidate.steering < 0 ? ", and adding it does not induce refusal" : "")
+    }
+    return EngineError(
+      .argument, "refusal_direction: none of \(candidates.count) candidates passes kl_limit = \(limit) and induces "
+        + "refusal; nearest: \(lines.joined(separator: "; "))")
+  }
+}
+
+/// Scores candidates against the model as it is.
+private struct RefusalJudge {
+  let model: Model, prompts: RefusalDirection.Prompts, tokens: [Int]
+  /// Next-token distribution on harmless validation prompts, `[vocab]` each.
+  private let baseline: [Tensor]
+
+  init(_ model: Model, _ prompts: RefusalDirection.Prompts, tokens: [Int]) throws {
+    (self.model, self.prompts, self.tokens) = (model, prompts, tokens)
+    baseline = try model.run(prompts.harmlessValidation, logits: .last).compactMap { try $0.logits?.softmax() }
+  }
+
+  func judge(_ direction: Tensor, layer: Int, position: Int) throws -> RefusalCandidate {
+    let everywhere = (0..<model.configuration.layerCount).flatMap { layer in
+      [Site.residPre, .attnOut, .mlpOut].map { Intervention.Place(site: $0, layer: layer) }
+    }
+    let ablation = Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
+    let ablated = try applying(ablation) {
+      try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last).compactMap(\.logits)
+    }
+    let addition = Intervention(
+      kind: "add", places: [.init(site: .residPre, layer: layer)],
+      effect: .add(direction, coefficient: 1, scale: .raw))
+    let steered = try applying(addition) {
+      try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)
+    }
+    let count = prompts.harmfulValidation.count
+    return RefusalCandidate(
+      layer: layer, position: position,
+      refusal: mean(try ablated[..<count].map { try refusalScore($0, tokens: tokens) }), steering: mean(steered),
+      divergence: divergence(Array(ablated[count...])))
+  }
+
+  private func applying<Result>(_ intervention: Intervention, _ body: () throws -> Result) throws -> Result {
+    let id = try model.interventions.register(intervention)
+    defer { model.interventions.remove(id) }
+    return try body()
+  }
+
+  /// Mean over prompts of `sum p0 (log(p0 + 1e-6) - log(p1 + 1e-6))`, as the paper's code computes it.
+  private func divergence(_ logits: [Tensor]) -> Double {
+    var sums = Array(repeating: 0.0, count: logits.count)
+    sums.withUnsafeMutableBufferPointer { sums in
+      let target = sums.baseAddress!
+      parallel(logits.count) { row in
+        let p = baseline[row].pointer, x = logits[row].pointer, count = logits[row].count
+        let normaliser = logSumExp(x, count)
+        var sum = 0.0
+        for i in 0..<count {
+          let p0 = Double(p[i])
+          sum += p0 * (log(p0 + 1e-6) - log(exp(Double(x[i]) - normaliser) + 1e-6))
+        }
+        target[row] = sum
+      }
+    }
+    return mean(sums)
+  }
+
+  private func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+}

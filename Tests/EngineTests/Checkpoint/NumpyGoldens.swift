@@ -1,0 +1,45 @@
+import Foundation
+
+/// Files that NumPy 2.4 wrote, in Base64.
+enum NumpyGoldens {
+  /// `np.asfortranarray(np.arange(6.).reshape(2, 3) / 4 - 0.5)`
+  static let fortranDoubles = data(
+    """
+    k05VTVBZAQB2AHsnZGVzY3InOiAnPGY4JywgJ2ZvcnRyYW5fb3JkZXInOiBUcnVlLCAnc2hhcGUnOiAoMiwgMyksIH0gICAgICAgICAgICAgICAg
+    ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoAAAAAAADgvwAAAAAAANA/AAAAAAAA0L8AAAAAAADgPwAAAAAAAAAA
+    AAAAAAAA6D8=
+    """)
+
+  /// `np.asfortranarray(np.arange(24, dtype=np.float16).reshape(2, 3, 4))`
+  static let fortranHalves = data(
+    """
+    k05VTVBZAQB2AHsnZGVzY3InOiAnPGYyJywgJ2ZvcnRyYW5fb3JkZXInOiBUcnVlLCAnc2hhcGUnOiAoMiwgMywgNCksIH0gICAgICAgICAgICAg
+    ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoAAABKAEQATABIAE0APIBKAEVATIBIQE0AQABLAEaATABJgE0AQoBL
+    AEfATIBJwE0=
+    """)
+
+  /// `np.savez(f, a=np.arange(3, dtype=np.int32) - 1, b=np.array([True, False]))`
+  static let stored = data(
+    """
+    UEsDBC0AAAAAAAAAIQDieojz//////////8FABQAYS5ucHkBABAAjAAAAAAAAACMAAAAAAAAAJNOVU1QWQEAdgB7J2Rlc2NyJzogJzxpNCcsICdm
+    b3J0cmFuX29yZGVyJzogRmFsc2UsICdzaGFwZSc6ICgzLCksIH0gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg
+    ICAgICAgICAgICAgICAK/////wAAAAABAAAAUEsDBC0AAAAAAAAAIQDuGbtd//////////8FABQAYi5ucHkBABAAggAAAAAAAACCAAAAAAAAAJNO
+    VU1QWQEAdgB7J2Rlc2NyJzogJ3xiMScsICdmb3J0cmFuX29yZGVyJzogRmFsc2UsICdzaGFwZSc6ICgyLCksIH0gICAgICAgICAgICAgICAgICAg
+    ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAKAQBQSwECLQMtAAAAAAAAACEA4nqI84wAAACMAAAABQAAAAAAAAAAAAAA
+    gAEAAAAAYS5ucHlQSwECLQMtAAAAAAAAACEA7hm7XYIAAACCAAAABQAAAAAAAAAAAAAAgAHDAAAAYi5ucHlQSwUGAAAAAAIAAgBmAAAAfAEAAAAA
+    """)
+
+  /// `np.savez_compressed(f, a=np.full((8, 8), 1.5, np.float32), s=np.array(7))`
+  static let compressed = data(
+    """
+    UEsDBC0AAAAIAAAAIQDeM7jj//////////8FABQAYS5ucHkBABAAgAEAAAAAAABNAAAAAAAAAJvsF+obEMnIUMZQrZ6SWpxcpG6loG6TZqKuo6Ce
+    ll9UUpSYF59flJIKEndLzClOBYoXZyQWpAL5GhY6ChaaOgq1CmQDLgaGA/YjGQMAUEsDBC0AAAAIAAAAIQAjuPBs//////////8FABQAcy5ucHkB
+    ABAAiAAAAAAAAABGAAAAAAAAAJvsF+obEMnIUMZQrZ6SWpxcpG6loG6TaaGuo6Cell9UUpSYF59flJIKEndLzClOBYoXZyQWpAL5Gpo6CrUKFAEu
+    dgYIAABQSwECLQMtAAAACAAAACEA3jO4400AAACAAQAABQAAAAAAAAAAAAAAgAEAAAAAYS5ucHlQSwECLQMtAAAACAAAACEAI7jwbEYAAACIAAAA
+    BQAAAAAAAAAAAAAAgAGEAAAAcy5ucHlQSwUGAAAAAAIAAgBmAAAAAQEAAAAA
+    """)
+
+  private static func data(_ text: String) -> Data {
+    Data(base64Encoded: text, options: .ignoreUnknownCharacters) ?? Data()
+  }
+}

