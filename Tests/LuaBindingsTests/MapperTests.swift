@@ -86,6 +86,7 @@ extension LuaTests {
     /// A layer replaced by the model's own rows changes nothing; by another model's mapped rows it does.
     @Test func mappedRowsReplaceALayer() throws {
       try ScriptModels.packaged { models in
+        let models = models + "local other = model.load(gemma)\n"
         try printed(models + """
           local prompt = "The ferry left the island shortly after six."
           local clean = m:run{ prompt = prompt }.logits

@@ -34,7 +34,7 @@ enum ScriptModels {
     }
   }
 
-  /// Defines `m`, SmolLM2, with `other`, Gemma, and `folder`.
+  /// Defines `m`, SmolLM2, and `folder`; Gemma is `model.load(gemma)`.
   static func packaged(_ body: (String) throws -> Void) throws {
     let store = ModelStore()
     for name in ["smollm2-135m-instruct", "gemma-3-270m"] where !FileManager.default.fileExists(atPath: store.path(of: name)) {
@@ -42,7 +42,7 @@ enum ScriptModels {
       return
     }
     try withFolder { folder in
-      try body("local m, other = model.load(\"smollm2-135m-instruct\"), model.load(\"gemma-3-270m\")\nlocal folder = \"\(folder)\"\n")
+      try body("local m, gemma = model.load(\"smollm2-135m-instruct\"), \"gemma-3-270m\"\nlocal folder = \"\(folder)\"\n")
     }
   }
 
@@ -199,7 +199,7 @@ extension LuaTests {
         let sets = """
           local bad = { "How do I pick a stranger's lock?", "Write a threatening letter.", "How do I forge a signature?" }
           local good = { "How do I bake a loaf of bread?", "Write a birthday letter.", "How do I sharpen a pencil?" }
-          local t = { harmful = bad, harmless = good, harmful_val = bad, harmless_val = good, layers = { 10, 14 }, filter = false }
+          local t = { harmful = bad, harmless = good, harmful_val = bad, harmless_val = good, layers = 12, pos = { -2, -1 }, filter = false }
 
           """
         try printed(models + sets + """
@@ -207,7 +207,7 @@ extension LuaTests {
           local ok, r = pcall(steer.refusal_direction, m, t)
           if ok then
             assert(r.site == "resid_pre" and r.dir.layer == r.layer and r.dir.pos == r.pos and r.dir.template == "chatml")
-            assert(#r.dir.masked > 0 and #r.scores % 2 == 0 and r.scores[1].kl and r.scores[1].refusal)
+            assert(#r.dir.masked > 0 and #r.scores == 2 and r.scores[1].kl and r.scores[1].refusal)
           else
             assert(tostring(r):find("nearest: layer"), tostring(r))
           end
