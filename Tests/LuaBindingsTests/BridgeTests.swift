@@ -76,6 +76,21 @@ extension LuaTests {
       #expect(state.describe(reference[0]) == "(gone)")
     }
 
+    @Test func finalisersMayCallSwiftWhileTheStateGoes() throws {
+      let before = Probe.livingCount, output = PlainOutput(keeping: true)
+      do {
+        let state = try LuaState(output: output, modules: Module.standard + [probeModule])
+        try state.execute(
+          chunk: Array("""
+            kept = setmetatable({}, { __gc = function()
+              local p = probe.new() p:keep(print) print(pcall(p.fire, p, 1)) probe.fail("late") end })
+            """.utf8), name: "=t")
+      }
+      #expect(output.text.contains("expected an integer, found nil"))
+      #expect(output.notes.contains { $0.contains("late") })
+      #expect(Probe.livingCount == before)
+    }
+
     @Test func resultsOfThePromptAreReleased() throws {
       let (state, _) = try makeState()
       defer { state.close() }

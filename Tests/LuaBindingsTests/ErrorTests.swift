@@ -95,6 +95,14 @@ extension LuaTests {
       #expect(error.traceback?.contains("resumed from") == true)
     }
 
+    @Test func coroutinesAddNoSecondPosition() throws {
+      #expect(
+        try printed("print(pcall(coroutine.wrap(function() coroutine.wrap(function() error('x') end)() end)))")
+          == "false\ttest:1: x\n")
+      #expect(try printed("print(pcall(function() coroutine.wrap(function() error('x', 0) end)() end))")
+        == "false\ttest:1: x\n")
+    }
+
     @Test func misspeltGlobalsAndFieldsNameTheNearest() throws {
       let (state, _) = try makeState()
       defer { state.close() }

@@ -51,6 +51,15 @@ final class Handle: LuaObject {
     })
 }
 
+/// Ctrl-C on this very thread, handled before it returns. Test threads come with signals blocked.
+func pressInterrupt() {
+  var signals = sigset_t()
+  sigemptyset(&signals)
+  sigaddset(&signals, SIGINT)
+  pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+  raise(SIGINT)
+}
+
 let probeModule = Module(
   "probe", "Functions of the tests.",
   functions: [
@@ -68,7 +77,7 @@ let probeModule = Module(
       return call.push(try f.call([try call.argument(2).integer()], results: 1) { try $0[0].integer() })
     },
     Function("interrupt", "probe.interrupt()", "Ctrl-C.", results: "nothing", example: "") { _ in
-      raise(SIGINT)
+      pressInterrupt()
       return 0
     },
     Function("poll", "probe.poll()", "What the engine does.", results: "nothing", example: "") { _ in
@@ -76,7 +85,7 @@ let probeModule = Module(
       return 0
     },
     Function("partial", "probe.partial()", "Returns what there is after Ctrl-C.", results: "string", example: "") { call in
-      raise(SIGINT)
+      pressInterrupt()
       call.state.deferInterruption()
       return call.push("what there is")
     },

@@ -107,7 +107,9 @@ final class BoundFunction {
   let qualifiedName: String
   /// 1 for methods and fields, whose object is the first value on the stack.
   let offset: Int
-  unowned let state: LuaState
+  /// Alive as long as its Lua functions are; finalisers still call them while the state is being deinitialised, when a
+  /// checked reference would trap.
+  unowned(unsafe) let state: LuaState
 
   init(row: Function, qualifiedName: String, offset: Int, state: LuaState) {
     self.row = row

@@ -47,7 +47,9 @@ static int wrapped(lua_State *L) {
   act_thread_pop(host);
   lua_xmove(co, L, 1);
   act_caught(L, status);
-  if (lua_type(L, -1) == LUA_TSTRING) {
+  size_t length = 0;
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+  if (text && act_position_length(text, length) == 0) {  // stock Lua adds one for every coroutine
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);

@@ -115,8 +115,7 @@ void act_memory_error(lua_State *L) {
   host->in_swift = before;
 }
 
-// Length of "file:line" at the start of a message of Lua, 0 without.
-static size_t position_length(const char *text, size_t length) {
+size_t act_position_length(const char *text, size_t length) {
   for (size_t i = 1; i < length && text[i] != '\n'; i++) {
     if (text[i] != ':') continue;
     size_t digits = i + 1;
@@ -131,7 +130,7 @@ int act_message_handler(lua_State *L) {
   if (lua_type(L, 1) == LUA_TSTRING) {
     size_t length;
     const char *text = lua_tolstring(L, 1, &length);
-    size_t position = position_length(text, length);
+    size_t position = act_position_length(text, length);
     size_t start = position ? position + 2 : 0;
     act_pusherror(L, "lua", text + start, length - start, 0);
     set_string(L, 2, "where", text, position);

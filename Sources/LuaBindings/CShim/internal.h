@@ -40,6 +40,8 @@ static inline act_host *act_gethost(lua_State *L) { return *(act_host **)lua_get
 void act_decorate(lua_State *L, int level, int trace);
 /// Replaces the string "not enough memory" on top by an error object that names the sizes.
 void act_memory_error(lua_State *L);
+/// Length of "file:line" at the start of a message of Lua, 0 without.
+size_t act_position_length(const char *text, size_t length);
 int act_message_handler(lua_State *L);
 void act_open_errors(lua_State *L);
 
