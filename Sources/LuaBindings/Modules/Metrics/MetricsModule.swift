@@ -53,6 +53,14 @@ extension Module {
         return call.push(try divergence(try call.argument(1).tensor(), try call.argument(2).tensor()))
       },
       Function(
+        "refusal_score", "metrics.refusal_score(logits, tokens)",
+        "Log-odds that the next token opens a refusal (Arditi et al. 2024): p is the probability of all `tokens` together.",
+        results: "number", example: "print(metrics.refusal_score(tensor.from({ 1, 2, 3 }), { 0, 2 }))"
+      ) { call in
+        let logits = try call.argument(1).tensor()
+        return call.push(try refusalScore(logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
+      },
+      Function(
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",
         example: "print(metrics.cosine(tensor.from({ 1, 0 }), tensor.from({ 1, 1 })))"
       ) { call in
