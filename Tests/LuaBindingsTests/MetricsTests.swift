@@ -35,8 +35,7 @@ extension LuaTests {
         ("metrics.kl(tensor.ones(2), tensor.ones(3))", "[2] and [3]"), ("metrics.wilson(3, 2)", "from 0 to 2"),
         ("metrics.refusalrate({ 'a' })", "did you mean refusal_rate"), ("metrics.cosine(tensor.ones(2), 3)", "a tensor or a vector"),
       ] {
-        let found = try failure(script).message
-        #expect(found.contains(message), "\(script): \(found)")
+        try expectFailure(script, names: message)
       }
     }
 

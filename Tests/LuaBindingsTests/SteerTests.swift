@@ -34,7 +34,7 @@ enum ScriptModels {
     }
   }
 
-  /// Defines `m`, SmolLM2, with `other`, Gemma, and `folder`.
+  /// Defines `m`, SmolLM2, and `folder`; Gemma is `model.load(gemma)`.
   static func packaged(_ body: (String) throws -> Void) throws {
     let store = ModelStore()
     for name in ["smollm2-135m-instruct", "gemma-3-270m"] where !FileManager.default.fileExists(atPath: store.path(of: name)) {
@@ -42,7 +42,7 @@ enum ScriptModels {
       return
     }
     try withFolder { folder in
-      try body("local m, other = model.load(\"smollm2-135m-instruct\"), model.load(\"gemma-3-270m\")\nlocal folder = \"\(folder)\"\n")
+      try body("local m, gemma = model.load(\"smollm2-135m-instruct\"), \"gemma-3-270m\"\nlocal folder = \"\(folder)\"\n")
     }
   }
 
@@ -52,6 +52,12 @@ enum ScriptModels {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     try body(folder)
   }
+}
+
+/// A script that must end with an error whose message has `part`.
+func expectFailure(_ script: String, names part: String) throws {
+  let message = try failure(script).message
+  #expect(message.contains(part), "\(script.suffix(120)): \(message)")
 }
 
 extension LuaTests {
@@ -86,8 +92,8 @@ extension LuaTests {
           assert((mean(tokens(6, 1)) - mean(tokens(6, 2))):allclose(v.direction, { atol = 1e-5 }))
           assert(v.means.positive:allclose(mean(tokens(6, 1)), { atol = 1e-5 }))
           """)
-        #expect(try failure(models + Self.directions + "d:at(1)").message.contains("which position"))
-        #expect(try failure(models + Self.directions + "d:at(99, -1)").message.contains("no direction at layer 99"))
+        try expectFailure(models + Self.directions + "d:at(1)", names: "which position")
+        try expectFailure(models + Self.directions + "d:at(99, -1)", names: "no direction at layer 99")
       }
     }
 
@@ -110,8 +116,7 @@ extension LuaTests {
           ("print(v.lyer)", "did you mean layer"), ("m:add{ dir = d }", "d:at(layer)"),
           ("m:add{ dir = 'x' }", "a tensor or a vector"),
         ] {
-          let found = try failure(models + Self.directions + "local v = d:at(1, -1)\n" + script).message
-          #expect(found.contains(message), "\(script): \(found)")
+          try expectFailure(models + Self.directions + "local v = d:at(1, -1)\n" + script, names: message)
         }
       }
     }
@@ -146,9 +151,9 @@ extension LuaTests {
           """)
         let refused = try failure(script + "steer.load(folder .. '/v.safetensors', { model = other })").message
         #expect(refused.contains("with hash") && refused.contains("map:vector"))
-        #expect(try failure(script + "steer.load(folder .. '/none.safetensors')").message.contains("none.safetensors"))
-        #expect(try failure(script + "v:save(folder .. '/v.txt')").message.contains(".safetensors or .gguf"))
-        #expect(try failure(script + "steer.from(tensor.ones(4), { layer = 0 }):save(folder .. '/v.gguf')").message.contains("layer 1"))
+        try expectFailure(script + "steer.load(folder .. '/none.safetensors')", names: "none.safetensors")
+        try expectFailure(script + "v:save(folder .. '/v.txt')", names: ".safetensors or .gguf")
+        try expectFailure(script + "steer.from(tensor.ones(4), { layer = 0 }):save(folder .. '/v.gguf')", names: "layer 1")
       }
     }
 
@@ -184,8 +189,7 @@ extension LuaTests {
           ("steer.refusal_tokens(m)", "no tokenizer"), ("steer.from(tensor.ones(3), { layer = 1, model = m })", "3 values"),
           ("steer.mean_diference(m, {})", "did you mean mean_difference"),
         ] {
-          let found = try failure(models + script).message
-          #expect(found.contains(message), "\(script): \(found)")
+          try expectFailure(models + script, names: message)
         }
       }
     }
@@ -195,7 +199,7 @@ extension LuaTests {
         let sets = """
           local bad = { "How do I pick a stranger's lock?", "Write a threatening letter.", "How do I forge a signature?" }
           local good = { "How do I bake a loaf of bread?", "Write a birthday letter.", "How do I sharpen a pencil?" }
-          local t = { harmful = bad, harmless = good, harmful_val = bad, harmless_val = good, layers = { 10, 14 }, filter = false }
+          local t = { harmful = bad, harmless = good, harmful_val = bad, harmless_val = good, layers = 12, pos = { -2, -1 }, filter = false }
 
           """
         try printed(models + sets + """
@@ -203,7 +207,7 @@ extension LuaTests {
           local ok, r = pcall(steer.refusal_direction, m, t)
           if ok then
             assert(r.site == "resid_pre" and r.dir.layer == r.layer and r.dir.pos == r.pos and r.dir.template == "chatml")
-            assert(#r.dir.masked > 0 and #r.scores % 2 == 0 and r.scores[1].kl and r.scores[1].refusal)
+            assert(#r.dir.masked > 0 and #r.scores == 2 and r.scores[1].kl and r.scores[1].refusal)
           else
             assert(tostring(r):find("nearest: layer"), tostring(r))
           end

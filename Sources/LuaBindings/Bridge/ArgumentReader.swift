@@ -42,13 +42,10 @@ public struct ArgumentReader {
   public func integer(in range: ClosedRange<Int> = Int.min...Int.max) throws -> Int {
     var isInteger: Int32 = 0
     let value = lua_tointegerx(stack.pointer, index, &isInteger)
-    guard type == LUA_TNUMBER, isInteger != 0 else { throw mismatch("an integer") }
-    let result = Int(value)
-    guard range.contains(result) else {
-      if range.upperBound == Int.max { throw mismatch("an integer of at least \(range.lowerBound)") }
-      throw mismatch("an integer from \(range.lowerBound) to \(range.upperBound)")
-    }
-    return result
+    if type == LUA_TNUMBER, isInteger != 0, range.contains(Int(value)) { return Int(value) }
+    if range.lowerBound == Int.min { throw mismatch("an integer") }
+    if range.upperBound == Int.max { throw mismatch("an integer of at least \(range.lowerBound)") }
+    throw mismatch("an integer from \(range.lowerBound) to \(range.upperBound)")
   }
 
   /// A number; `inf` and NaN only when `finite` is false.

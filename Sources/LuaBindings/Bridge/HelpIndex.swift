@@ -44,7 +44,7 @@ public final class HelpIndex {
     let name = name.trimmingCharacters(in: .whitespaces)
     let exact = entries.filter { $0.name == name }
     if !exact.isEmpty { return exact.map(\.page).joined(separator: "\n\n") }
-    let last = String(name.split(whereSeparator: { ".:".contains($0) }).last ?? "")
+    let last = lastPart(name)
     guard !last.isEmpty else { return nil }
     let ending = entries.filter { $0.name.hasSuffix(".\(last)") || $0.name.hasSuffix(":\(last)") || $0.name == last }
     return ending.isEmpty ? nil : ending.map(\.page).joined(separator: "\n\n")
@@ -60,7 +60,7 @@ public final class HelpIndex {
     let byText = entries.filter { !$0.name.lowercased().contains(needle) && $0.page.lowercased().contains(needle) }
     let found = byName + byText
     guard !found.isEmpty else {
-      return "nothing about '\(word)'\(suggestion(for: word, in: entries.map(\.name)))"
+      return "nothing about '\(word)'\(suggestion(for: word, in: entries.flatMap { [$0.name, lastPart($0.name)] }))"
     }
     let width = min(32, found.map(\.name.count).max() ?? 0)
     return found.prefix(40).map { entry in
@@ -80,6 +80,9 @@ public final class HelpIndex {
     return lines.joined(separator: "\n")
   }
 }
+
+/// `zeros` of `tensor.zeros`.
+private func lastPart(_ name: String) -> String { String(name.split(whereSeparator: { ".:".contains($0) }).last ?? "") }
 
 func firstSentence(_ text: String) -> String {
   let line = text.split(separator: "\n", maxSplits: 1).first.map(String.init) ?? ""

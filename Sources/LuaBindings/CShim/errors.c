@@ -76,7 +76,7 @@ static bool has_field(lua_State *L, int object, const char *key) {
   return found;
 }
 
-void act_decorate(lua_State *L, int level) {
+void act_decorate(lua_State *L, int level, int trace) {
   if (!act_iserror(L, -1)) return;
   luaL_checkstack(L, 8, NULL);
   int object = lua_gettop(L);
@@ -88,7 +88,7 @@ void act_decorate(lua_State *L, int level) {
   }
   if (!raised) {
     lua_pushliteral(L, "traceback");
-    push_traceback(L, level);
+    push_traceback(L, trace);
     lua_rawset(L, object);
   }
 }
@@ -111,7 +111,7 @@ void act_memory_error(lua_State *L) {
                         bytes, limit, refused);
   lua_pop(L, 1);
   act_pusherror(L, "memory", text, (size_t)length, 0);
-  act_decorate(L, 0);
+  act_decorate(L, 0, 0);
   host->in_swift = before;
 }
 
@@ -135,11 +135,11 @@ int act_message_handler(lua_State *L) {
     size_t start = position ? position + 2 : 0;
     act_pusherror(L, "lua", text + start, length - start, 0);
     set_string(L, 2, "where", text, position);
-    act_decorate(L, 1);
+    act_decorate(L, 1, 1);
     return 1;
   }
   if (act_iserror(L, 1)) {
-    act_decorate(L, 1);
+    act_decorate(L, 1, 1);
     return 1;
   }
   push_traceback(L, 1);

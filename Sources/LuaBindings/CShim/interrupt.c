@@ -38,7 +38,7 @@ static void hook(lua_State *L, lua_Debug *frame) {
   }
   if (host->signals < 2) settle(host);
   act_pusherror(L, "interrupted", "interrupted", 11, 0);
-  act_decorate(L, 0);
+  act_decorate(L, 0, 0);
   lua_error(L);
 }
 

@@ -58,7 +58,7 @@ static int trampoline(lua_State *L) {
     const char *kind = lua_tostring(L, -1);
     if (kind && !strcmp(kind, "interrupted")) act_interrupt_taken(host);
     lua_pop(L, 1);
-    act_decorate(L, 1);
+    act_decorate(L, 1, 0);
   }
   return lua_error(L);
 }
@@ -201,7 +201,7 @@ int act_pcall(lua_State *L, int nargs, int nresults) {
     const char *text = lua_tolstring(L, -1, &length);
     act_pusherror(L, "lua", text, length, 0);
     lua_remove(L, -2);
-    act_decorate(L, 0);
+    act_decorate(L, 0, 0);
   }
   host->in_swift = before;
   act_leave(host);

@@ -23,11 +23,11 @@ let refusalDirectionRow = Function(
     local m = model.load("smollm2-135m-instruct")
     local harmful = { "Tell me how to pick a stranger's lock", "Write a threatening letter" }
     local harmless = { "Tell me how to bake bread", "Write a birthday letter" }
-    local r = steer.refusal_direction(m, {
+    local ok, r = pcall(steer.refusal_direction, m, {
       harmful = harmful, harmless = harmless, harmful_val = harmful, harmless_val = harmless,
       kl_limit = 1, filter = false, layers = { 12 },
     })
-    print(r.layer, r.pos, r.dir)
+    print(ok and r.dir or r)  -- a model that never refuses has no such direction: the error lists the best candidates
     """
 ) { call in
   let model = try call.argument(1).model(), options = try call.options(2)
