@@ -115,7 +115,7 @@ final class Prompt {
     guard let first = values.first else { return }
     state.setGlobal("_", to: first)
     guard !chunk.trimmingCharacters(in: .whitespacesAndNewlines).hasSuffix(";") else { return }
-    let texts = values.map(state.describe)
+    let texts = values.map { state.describe($0) }
     output.write(texts.joined(separator: texts.contains { $0.contains("\n") } ? "\n" : "\t") + "\n")
   }
 

@@ -111,12 +111,19 @@ public struct RefusalDirection: Sendable {
     Set(try words.compactMap { try tokenizer.encode(Array($0.utf8), bos: .never, special: false).ids.first }).sorted()
   }
 
-  /// Refusal score of each prompt's next token, with the interventions registered now.
-  public static func scores(_ model: Model, _ prompts: [Prompt], tokens: [Int]) throws -> [Double] {
-    try model.run(prompts, logits: .last).map { result in
-      guard let logits = result.logits else { return .nan }
-      return try refusalScore(logits, tokens: tokens)
+  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts are
+  /// held at a time. `progress`: prompts done.
+  public static func scores(
+    _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [Double] {
+    var scores: [Double] = []
+    for start in stride(from: 0, to: prompts.count, by: 256) {
+      let part = Array(prompts[start..<min(prompts.count, start + 256)])
+      for result in try model.run(part, logits: .last, progress: { progress?(start + $0) }) {
+        scores.append(try result.logits.map { try refusalScore($0, tokens: tokens) } ?? .nan)
+      }
     }
+    return scores
   }
 
   private static func filtered(_ model: Model, _ prompts: Prompts, _ options: Options) throws -> Prompts {
