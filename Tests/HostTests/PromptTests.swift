@@ -146,7 +146,7 @@ import Testing
     try terminal.expect("\nrunning\n")
     terminal.send("\u{3}")
     if loop.contains("again") {  // the first was swallowed
-      try terminal.expect("\nagain\n")
+      try terminal.expect("again\n")
       terminal.send("\u{3}")
     }
     if loop.hasPrefix("pcall") { try terminal.expect("after") } else { try terminal.expect("interrupted") }
