@@ -32,14 +32,20 @@ let package = Package(
       path: "Sources/Engine", exclude: ["CKernels", "COneDNN", "COpenBLAS", "CPCRE2"], swiftSettings: optimised),
 
     // Transfer: steering vectors, mappers, evaluation, experiments.
-    .target(name: "Transfer", dependencies: ["Engine"], path: "Sources/Transfer", swiftSettings: optimised),
+    .target(
+      name: "Transfer", dependencies: ["Engine", .product(name: "OrderedCollections", package: "swift-collections")], path: "Sources/Transfer", swiftSettings: optimised),
 
     // LuaBindings: Lua values, modules, errors, interruption.
     .systemLibrary(
       name: "CLua", path: "Sources/LuaBindings/CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
     .target(name: "CShim", dependencies: ["CLua", "CKernels"], path: "Sources/LuaBindings/CShim"),
     .target(
-      name: "LuaBindings", dependencies: ["Engine", "Transfer", "CKernels", "CLua", "CShim"], path: "Sources/LuaBindings",
+      name: "LuaBindings",
+      dependencies: [
+        "Engine", "Transfer", "CKernels", "CLua", "CShim",
+        .product(name: "OrderedCollections", package: "swift-collections"),
+      ],
+      path: "Sources/LuaBindings",
       exclude: ["CLua", "CShim"]),
 
     // Host: command line, prompt, display.

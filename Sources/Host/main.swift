@@ -3,5 +3,5 @@ import Foundation
 
 cedit_set_locale()
 CancelSignals.unblock()
-let words = CommandLine.arguments
-exit(Acthost.handles(Array(words.dropFirst())) ? Acthost.execute(Array(words.dropFirst())) : 0)
+let words = Array(CommandLine.arguments.dropFirst())
+exit(Acthost.handles(words) ? Acthost.execute(words) : ScriptRunner.run(CommandLine.arguments))

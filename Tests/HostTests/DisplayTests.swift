@@ -1,4 +1,5 @@
 import Foundation
+import LuaBindings
 import Testing
 
 @testable import Host
@@ -7,14 +8,14 @@ import Testing
   private let plain = Terminal()
 
   @Test func columnsAlignAndNumbersShareTheirDecimals() {
-    let table = TextTable(
+    let table = DataTable(
       columns: ["layer", "loss", "name", "ok"],
       rows: [
         [.integer(7), .number(0.5), .text("seven"), .boolean(true)],
         [.integer(12), .number(10.25), .text("é"), .empty],
       ])
     #expect(
-      table.text(terminal: plain) == """
+      TextTable(table).text(terminal: plain) == """
         layer   loss  name   ok
         ─────  ─────  ─────  ────
             7   0.50  seven  true
@@ -34,30 +35,22 @@ import Testing
     #expect(TextTable.format([]) == [])
   }
 
-  @Test func sortingPutsEmptyCellsLastAndKeepsEqualRowsInOrder() {
-    let table = TextTable(
-      columns: ["n", "s"],
-      rows: [[.integer(2), .text("a")], [.empty, .text("b")], [.number(1.5), .text("c")], [.integer(2), .text("d")]])
-    func names(_ table: TextTable) -> [String] { table.rows.map { $0[1].plain } }
-    #expect(names(table.sorted(by: 0, descending: false)) == ["c", "a", "d", "b"])
-    #expect(names(table.sorted(by: 0, descending: true)) == ["a", "d", "c", "b"])
-  }
-
   @Test func aLimitSaysHowManyRowsAreLeftOut() {
-    let table = TextTable(columns: ["n"], rows: (1...5).map { [.integer($0)] })
-    #expect(table.text(terminal: plain, limit: 2).hasSuffix("1\n2\n… 3 more rows\n"))
-    #expect(!table.text(terminal: plain, limit: 9).contains("more"))
+    var table = DataTable(columns: ["n"], rows: (1...5).map { [.integer($0)] }, limit: 2)
+    #expect(TextTable(table).text(terminal: plain).hasSuffix("1\n2\n… 3 more rows\n"))
+    table.limit = 9
+    #expect(!TextTable(table).text(terminal: plain).contains("more"))
   }
 
   @Test func textOfAModelCannotDriveTheTerminal() {
-    let table = TextTable(columns: ["text"], rows: [[.text("a\nb\u{1b}[2Jc\td")]])
-    #expect(table.text(terminal: plain).contains("a\\nb\\x1b[2Jc\\td\n"))
+    let table = DataTable(columns: ["text"], rows: [[.text("a\nb\u{1b}[2Jc\td")]])
+    #expect(TextTable(table).text(terminal: plain).contains("a\\nb\\x1b[2Jc\\td\n"))
   }
 
   @Test func colourOnlyWhereThereIsSome() {
-    let table = TextTable(columns: ["n"], rows: [[.integer(1)]])
-    #expect(!table.text(terminal: plain).contains("\u{1b}"))
-    #expect(table.text(terminal: Terminal(hasColour: true)).contains("\u{1b}[1m"))
+    let table = DataTable(columns: ["n"], rows: [[.integer(1)]])
+    #expect(!TextTable(table).text(terminal: plain).contains("\u{1b}"))
+    #expect(TextTable(table).text(terminal: Terminal(hasColour: true)).contains("\u{1b}[1m"))
   }
 }
 

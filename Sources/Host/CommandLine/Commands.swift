@@ -1,10 +1,13 @@
 import ArgumentParser
 import Engine
 import Foundation
+import LuaBindings
 
 /// The part of the command line that is not stock Lua's: help, version and subcommands.
 struct Acthost: ParsableCommand {
   static let version = "0.1.0"
+  /// What `-v` prints and the prompt begins with.
+  static let versionLine = "acthost \(version) (Lua 5.4)"
 
   static let configuration = CommandConfiguration(
     commandName: "acthost",
@@ -63,7 +66,7 @@ struct Models: ParsableCommand {
 
   func run() throws {
     let store = ModelStore()
-    var rows = PackagedModel.all.map { model -> [TextTable.Cell] in
+    var rows = PackagedModel.all.map { model -> [DataTable.Cell] in
       let isHere = fileSize(store.path(of: model.name)) != nil
       return [
         .text(model.name), .text(byteText(model.bytes)), .text(model.licence),
@@ -77,8 +80,8 @@ struct Models: ParsableCommand {
     for name in store.huggingFaceModels {
       rows.append([.text(name), .empty, .empty, .text("Hugging Face cache")])
     }
-    let table = TextTable(columns: ["name", "size", "licence", "where"], rows: rows)
-    print(table.text(terminal: .output), terminator: "")
+    let table = DataTable(columns: ["name", "size", "licence", "where"], rows: rows)
+    print(TextTable(table).text(terminal: .output), terminator: "")
     print("Any .gguf file or Hugging Face folder can be loaded by its path.")
   }
 }

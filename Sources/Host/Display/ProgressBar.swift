@@ -44,10 +44,17 @@ final class ProgressBar {
     }
   }
 
-  /// The work is over, or was given up; what was shown stays as a last line.
-  func finish() {
+  /// The work is over, or was given up. What was shown stays as a last line, or goes when not `keeping`.
+  func finish(at done: Int?, keeping: Bool) {
     guard hasPrinted else { return }
-    if terminal.isTerminal { draw(ending: "\n") } else { write(line(width: 79) + "\n") }
+    self.done = done ?? self.done
+    if !terminal.isTerminal {
+      write(line(width: 79) + "\n")
+    } else if keeping {
+      draw(ending: "\n")
+    } else {
+      clear()
+    }
     isDrawn = false
     hasPrinted = false
     if ProgressBar.active === self { ProgressBar.active = nil }

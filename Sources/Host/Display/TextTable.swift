@@ -1,34 +1,18 @@
 import Foundation
+import LuaBindings
 
 /// A table for reading: aligned columns, numbers of a column to the same decimals.
 struct TextTable {
-  enum Cell: Equatable, Sendable {
-    case empty
-    case text(String)
-    case integer(Int)
-    case number(Double)
-    case boolean(Bool)
-  }
+  private typealias Cell = DataTable.Cell
+  private let table: DataTable
 
-  var columns: [String]
-  var rows: [[Cell]]
+  init(_ table: DataTable) { self.table = table }
 
-  /// The table with rows in the order of a column; empty cells last. Equal rows keep their order.
-  func sorted(by column: Int, descending: Bool) -> TextTable {
-    var result = self
-    result.rows = rows.enumerated().sorted { left, right in
-      let (a, b) = (cell(left.element, column), cell(right.element, column))
-      if (a == .empty) != (b == .empty) { return b == .empty }
-      if TextTable.precedes(a, b) { return !descending }
-      if TextTable.precedes(b, a) { return descending }
-      return left.offset < right.offset
-    }.map(\.element)
-    return result
-  }
+  private var columns: [String] { table.columns }
 
-  /// The table as lines that end in a line break; at most `limit` rows, then how many more there are.
-  func text(terminal: Terminal, limit: Int? = nil) -> String {
-    let shown = limit.map { Array(rows.prefix(max(0, $0))) } ?? rows
+  /// The table as lines that end in a line break.
+  func text(terminal: Terminal) -> String {
+    let shown = table.rows.prefix(max(0, table.limit ?? .max))
     var texts: [[String]] = [], isRight: [Bool] = []
     for column in columns.indices {
       let cells = shown.map { cell($0, column) }
@@ -51,8 +35,8 @@ struct TextTable {
       terminal.styled(widths.map { String(repeating: rule, count: $0) }.joined(separator: "  "), .dim),
     ]
     for row in shown.indices { lines.append(trimmed(line(columns.indices.map { texts[$0][row] }))) }
-    if shown.count < rows.count {
-      lines.append(terminal.styled("\(terminal.hasUnicode ? "…" : "...") \(rows.count - shown.count) more rows", .dim))
+    if shown.count < table.rows.count {
+      lines.append(terminal.styled("\(terminal.hasUnicode ? "…" : "...") \(table.rows.count - shown.count) more rows", .dim))
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -72,17 +56,9 @@ struct TextTable {
     }
   }
 
-  private static func precedes(_ left: Cell, _ right: Cell) -> Bool {
-    switch (left.value, right.value) {
-    case (let a?, let b?): return a < b || (b.isNaN && !a.isNaN)
-    case (nil, nil): return left.plain < right.plain
-    case (let a, _): return a != nil
-    }
-  }
-
   /// The cells of one column. Numbers share their decimals: about four significant digits of the largest; a column that
   /// spans too many orders of magnitude for that is written number by number.
-  static func format(_ cells: [Cell]) -> [String] {
+  static func format(_ cells: [DataTable.Cell]) -> [String] {
     let values = cells.compactMap { cell -> Double? in
       if case .number(let value) = cell, value.isFinite { return value }
       return nil
@@ -111,26 +87,11 @@ struct TextTable {
   }
 }
 
-extension TextTable.Cell {
-  var isNumber: Bool { value != nil }
-
-  /// The cell as a number, if it is one.
-  var value: Double? {
+extension DataTable.Cell {
+  fileprivate var isNumber: Bool {
     switch self {
-    case .integer(let value): return Double(value)
-    case .number(let value): return value
-    default: return nil
-    }
-  }
-
-  /// The cell as it would stand alone.
-  var plain: String {
-    switch self {
-    case .empty: return ""
-    case .text(let text): return text
-    case .integer(let value): return "\(value)"
-    case .number(let value): return shortNumber(value)
-    case .boolean(let value): return value ? "true" : "false"
+    case .integer, .number: true
+    default: false
     }
   }
 }

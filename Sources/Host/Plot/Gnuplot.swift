@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import LuaBindings
 
 /// Plots as files through gnuplot, which is looked for when a plot is saved. Data go inside the commands; every text is
 /// a single-quoted string, which gnuplot takes as it is (double quotes would run what stands between backquotes).

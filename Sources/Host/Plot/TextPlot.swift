@@ -1,4 +1,5 @@
 import Foundation
+import LuaBindings
 
 /// Plots as text, for the terminal and for logs.
 struct TextPlot {

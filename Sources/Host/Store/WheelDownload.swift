@@ -29,7 +29,7 @@ struct WheelDownload {
     }
     let progress = ProgressBar(label: "download", total: package.files.reduce(0) { $0 + $1.bytes }, unit: .bytes)
     let code = try process.wait { progress.update(to: downloadedBytes(in: scratch)) }
-    progress.finish()
+    progress.finish(at: nil, keeping: false)
     let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
     guard code == 0 else { throw failure(output: output, code: code) }
     guard let wheel = findWheel() else {

@@ -124,3 +124,35 @@ extension Call {
     return Int(stack.top - base)
   }
 }
+
+extension Call {
+  /// Calls the value at a stack place, a function or an object with `__call`, and leaves its results.
+  func callValue(at index: Int32, _ arguments: [any LuaPushable]) throws -> Int {
+    let pointer = stack.pointer
+    guard lua_checkstack(pointer, Int32(arguments.count + 32)) != 0 else { throw LuaError("lua", "stack overflow") }
+    let base = stack.top, place = lua_absindex(pointer, index)
+    lua_pushvalue(pointer, place)
+    for argument in arguments { argument.push(on: stack) }
+    guard act_pcall(pointer, Int32(arguments.count), LUA_MULTRET) == LUA_OK else { throw stack.takeError() }
+    return Int(stack.top - base)
+  }
+}
+
+extension LuaStack {
+  /// Pushes a copy of a value.
+  func copy(_ index: Int32) { lua_pushvalue(pointer, index) }
+  func isNil(at index: Int32) -> Bool { lua_type(pointer, index) <= LUA_TNIL }
+}
+
+extension Call {
+  /// Pushes a new list of the entries `places` of the list in argument `index`.
+  func pushList(_ places: [Int], of index: Int) {
+    let pointer = stack.pointer, source = Int32(index + function.offset)
+    lua_checkstack(pointer, 8)
+    lua_createtable(pointer, Int32(clamping: places.count), 0)
+    for (i, place) in places.enumerated() {
+      lua_rawgeti(pointer, source, lua_Integer(place))
+      lua_rawseti(pointer, -2, lua_Integer(i + 1))
+    }
+  }
+}

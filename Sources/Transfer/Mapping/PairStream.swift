@@ -92,7 +92,7 @@ public struct PairStream {
 
   /// Lets `body` have the pairs of a few texts at a time, in order. `progress`: texts done.
   public func forEachBlock(
-    progress: ((Int) throws -> Void)? = nil, _ body: (ActivationPairs) throws -> Void
+    progress: (Int) throws -> Void = { _ in }, _ body: (ActivationPairs) throws -> Void
   ) throws {
     var start = 0
     while start < texts.count {
@@ -103,7 +103,7 @@ public struct PairStream {
       }
       let block = try pairs(start..<end)
       if block.count > 0 { try body(block) }
-      try progress?(end)
+      try progress(end)
       start = end
     }
   }
@@ -134,7 +134,7 @@ public struct PairStream {
   }
 
   /// All pairs, held at once: what training by gradients needs.
-  public func collected(progress: ((Int) throws -> Void)? = nil) throws -> ActivationPairs {
+  public func collected(progress: (Int) throws -> Void = { _ in }) throws -> ActivationPairs {
     let width = { (end: PairEnd) in try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model) }
     let from = try Tensor(uninitialized: [count, width(source)]), to = try Tensor(uninitialized: [count, width(target)])
     var rows: [ActivationPairs.Row] = []

@@ -12,7 +12,7 @@ extension TransferMap {
   /// while activations stream by, and holds the held-out rows only; the others hold all rows.
   /// Throws `.argument` for options or too few texts, `.memory`, `.interrupted`, and what the models' runs throw.
   public static func fit(
-    _ pairs: PairStream, options: MapperOptions, chat: Bool, progress: (MapFitProgress) throws -> Void = { _ in }
+    _ pairs: PairStream, options: MapperOptions, chat: Bool, progress: @escaping (MapFitProgress) throws -> Void = { _ in }
   ) throws -> TransferMap {
     guard pairs.count > 0 else { throw EngineError(.argument, "the texts give no pair of rows; are they one token each?") }
     let total = pairs.texts.count

@@ -120,9 +120,9 @@ public struct TransferMap: Sendable {
       throw EngineError(.argument, "map: a vector of \(model.name) (hash \(model.hash.prefix(12))); \(wants)"
         + " (hash \(card.source.model.hash.prefix(12)))")
     }
-    guard vector.site.rawValue == card.site, vector.layer == nil || vector.layer == card.source.layer else {
+    guard vector.site == nil || vector.site?.rawValue == card.site, vector.layer == nil || vector.layer == card.source.layer else {
       throw EngineError(
-        .argument, "map: a vector of \(vector.site.rawValue)\(vector.layer.map { " of layer \($0)" } ?? ""); \(wants)")
+        .argument, "map: a vector of \(vector.site?.rawValue ?? "no site")\(vector.layer.map { " of layer \($0)" } ?? ""); \(wants)")
     }
   }
 }

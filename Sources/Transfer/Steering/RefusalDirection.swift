@@ -111,12 +111,19 @@ public struct RefusalDirection: Sendable {
     Set(try words.compactMap { try tokenizer.encode(Array($0.utf8), bos: .never, special: false).ids.first }).sorted()
   }
 
-  /// Refusal score of each prompt's next token, with the interventions registered now.
-  public static func scores(_ model: Model, _ prompts: [Prompt], tokens: [Int]) throws -> [Double] {
-    try model.run(prompts, logits: .last).map { result in
-      guard let logits = result.logits else { return .nan }
-      return try refusalScore(logits, tokens: tokens)
+  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts are
+  /// held at a time. `progress`: prompts done.
+  public static func scores(
+    _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
+  ) throws -> [Double] {
+    var scores: [Double] = []
+    for start in stride(from: 0, to: prompts.count, by: 256) {
+      let part = Array(prompts[start..<min(prompts.count, start + 256)])
+      for result in try model.run(part, logits: .last, progress: { progress?(start + $0) }) {
+        scores.append(try result.logits.map { try refusalScore($0, tokens: tokens) } ?? .nan)
+      }
     }
+    return scores
   }
 
   private static func filtered(_ model: Model, _ prompts: Prompts, _ options: Options) throws -> Prompts {
@@ -172,21 +179,21 @@ private struct RefusalJudge {
     let everywhere = (0..<model.configuration.layerCount).flatMap { layer in
       [Site.residPre, .attnOut, .mlpOut].map { Intervention.Place(site: $0, layer: layer) }
     }
-    let (refusal, divergence) = try applying(
-      Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
-    ) {
-      let results = try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last)
-      let logits = results.compactMap(\.logits), count = prompts.harmfulValidation.count
-      let harmful = try logits[..<count].map { try refusalScore($0, tokens: tokens) }
-      return (mean(harmful), divergence(Array(logits[count...])))
+    let ablation = Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
+    let ablated = try applying(ablation) {
+      try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last).compactMap(\.logits)
     }
-    let steering = try applying(
-      Intervention(
-        kind: "add", places: [.init(site: .residPre, layer: layer)],
-        effect: .add(direction, coefficient: 1, scale: .raw))
-    ) { try mean(RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)) }
+    let addition = Intervention(
+      kind: "add", places: [.init(site: .residPre, layer: layer)],
+      effect: .add(direction, coefficient: 1, scale: .raw))
+    let steered = try applying(addition) {
+      try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)
+    }
+    let count = prompts.harmfulValidation.count
     return RefusalCandidate(
-      layer: layer, position: position, refusal: refusal, steering: steering, divergence: divergence)
+      layer: layer, position: position,
+      refusal: mean(try ablated[..<count].map { try refusalScore($0, tokens: tokens) }), steering: mean(steered),
+      divergence: divergence(Array(ablated[count...])))
   }
 
   private func applying<Result>(_ intervention: Intervention, _ body: () throws -> Result) throws -> Result {

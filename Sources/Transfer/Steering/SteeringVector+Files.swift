@@ -4,7 +4,8 @@ extension SteeringVector {
   /// Writes a safetensors file: `direction`, and the means and stream where known; all else as metadata.
   public func save(_ path: String) throws {
     var tensors = [(name: "direction", tensor: direction)]
-    var metadata = ["format": "acthost steering vector 1", "site": site.rawValue, "method": origin.method]
+    var metadata = ["format": "acthost steering vector 1", "method": origin.method]
+    metadata["site"] = site?.rawValue
     metadata["layer"] = layer.map(String.init)
     metadata["position"] = position?.fileText
     metadata["model_name"] = origin.model?.name
@@ -40,7 +41,8 @@ extension SteeringVector {
       guard let value = T(text) else { throw fault("its \(key) is \"\(text.prefix(40))\"") }
       return value
     }
-    guard let site = metadata["site"].flatMap(Site.init(rawValue:)) else { throw fault("its site is unknown") }
+    let site = metadata["site"].flatMap(Site.init(rawValue:))
+    guard site?.rawValue == metadata["site"] else { throw fault("its site is unknown") }
     let direction = try file.tensor("direction"), width = direction.count
     guard direction.rank == 1, width > 0 else { throw fault("its direction has shape \(shapeText(direction.shape))") }
     func row(_ name: String) throws -> Tensor? {

@@ -70,7 +70,8 @@ public struct StreamStatistics: Sendable {
 public struct SteeringVector: Sendable {
   /// `[d]`
   public var direction: Tensor
-  public var site: Site
+  /// nil where it is not tied to a site: sums over different sites.
+  public var site: Site?
   /// nil where it is not tied to a layer: sums over different layers.
   public var layer: Int?
   public var position: PositionSelector?
@@ -80,7 +81,7 @@ public struct SteeringVector: Sendable {
 
   /// Throws `.shape` when `direction` is not a vector.
   public init(
-    direction: Tensor, site: Site = .residPost, layer: Int? = nil, position: PositionSelector? = nil,
+    direction: Tensor, site: Site? = .residPost, layer: Int? = nil, position: PositionSelector? = nil,
     means: ActivationMeans? = nil, stream: StreamStatistics? = nil, origin: VectorOrigin
   ) throws {
     guard direction.rank == 1, direction.count > 0 else {
@@ -117,7 +118,7 @@ public struct SteeringVector: Sendable {
 
   /// `resid_post 12 at -1  d 640  norm 12.3, 0.18 of the stream  cosine to its mean 0.05  42 dimensions masked`.
   public var summary: String {
-    var parts = [site.rawValue + (layer.map { " \($0)" } ?? "") + (position.map { " at \($0.fileText)" } ?? ""), "d \(width)"]
+    var parts = [(site?.rawValue ?? "no site") + (layer.map { " \($0)" } ?? "") + (position.map { " at \($0.fileText)" } ?? ""), "d \(width)"]
     parts.append("norm \(numberText(norm))" + (relativeNorm.map { ", \(numberText($0)) of the stream" } ?? ""))
     if let cosine = cosineToStream { parts.append("cosine to its mean \(numberText(cosine))") }
     let masked = origin.maskedDimensions.count

@@ -17,7 +17,9 @@ extension Module {
         let name = try call.argument(1).string()
         _ = try call.options(2).choice("dtype")
         let path = try ModelStore().resolve(name)
-        return call.push(ModelObject(try Model.load(path: path, name: name.contains("/") ? nil : name)))
+        let model = try Model.load(path: path, name: name.contains("/") ? nil : name)
+        LoadedModels.add(model)
+        return call.push(ModelObject(model))
       }
     ],
     types: [ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self],

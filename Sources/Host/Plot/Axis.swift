@@ -1,28 +1,5 @@
 import Foundation
 
-/// What is to be drawn, whether as text or by gnuplot.
-struct Plot: Sendable {
-  /// A curve. `x` and `y` have the same length; NaN in `y` breaks the curve.
-  struct Series: Sendable {
-    var label: String
-    var x: [Double]
-    var y: [Double]
-  }
-
-  enum Content: Sendable {
-    case line([Series])
-    /// One bar for each label.
-    case bar(labels: [String], values: [Double])
-    /// `values[row][column]`, row 0 at the top; labels may be empty.
-    case heatmap(values: [[Double]], rowLabels: [String], columnLabels: [String])
-  }
-
-  var title = ""
-  var xLabel = ""
-  var yLabel = ""
-  var content: Content
-}
-
 /// The ticks of an axis: multiples of 1, 2 or 5 times a power of ten inside a range.
 struct Axis {
   let low: Double
