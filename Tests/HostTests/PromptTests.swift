@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import Testing
 
@@ -114,6 +115,15 @@ import Testing
     try terminal.enter("wonderful = { one = 1, other = 2 }")
     terminal.send("wonder\t.on\t + 41\r")
     try terminal.expect("\n42\n> ")
+    try terminal.enter("t = tensor.zeros(2, 3)")
+    terminal.send("t:resh\t(3, 2):sh\t()[1]\r")  // methods
+    try terminal.expect("\n3\n> ")
+    terminal.send("plot.bar{ tit\t'drawn', labels = { 'a' }, values = { 1 } }\r")  // option keys
+    try terminal.expect("\ndrawn\n")
+    try terminal.expect("\n> ")
+    try home.write("one\ntwo\n", to: "unmistakable.txt")
+    terminal.send("#data.lines('\(home.path)/unmis\t')\r")  // file names
+    try terminal.expect("\n2\n> ")
     terminal.send("wonderful.o\t")
     try terminal.expect("other")
     terminal.send("ther\r")
@@ -146,7 +156,7 @@ import Testing
     try terminal.expect("\nrunning\n")
     terminal.send("\u{3}")
     if loop.contains("again") {  // the first was swallowed
-      try terminal.expect("\nagain\n")
+      try terminal.expect("again\n")
       terminal.send("\u{3}")
     }
     if loop.hasPrefix("pcall") { try terminal.expect("after") } else { try terminal.expect("interrupted") }
@@ -194,6 +204,36 @@ import Testing
     try terminal.enter("'naïve – 漢字'", expecting: "\nnaïve – 漢字\n")
     terminal.send("'éü\u{7f}x'\r")
     try terminal.expect("\néx\n> ")
+  }
+
+  @Test func progressHasABarOnATerminalOnly() throws {
+    let work = "for i in progress({ 1, 2, 3, 4 }, 'layers') do local t = os.clock() while os.clock() - t < 0.15 do end end"
+    let terminal = try start()
+    try terminal.enter(work, expecting: "layers ━━━━━━")
+    #expect(terminal.text.contains("4/4"))
+    #expect(try Program.run(["-e", work]).errors == "")
+  }
+
+  @Test func aMissingModelIsOfferedAtATerminal() throws {
+    let terminal = try start()
+    terminal.send("model.load('gemma-3-270m')\r")
+    try terminal.expect("Pull it now (253.1 MB, Gemma Terms of Use)? [Y/n] ")
+    terminal.send("n\r")
+    try terminal.expect("acthost pull gemma-3-270m")
+    try terminal.expect("\n> ")
+  }
+
+  @Test(.enabled(if: fileSize(ModelStore().path(of: "smollm2-135m-instruct")) != nil, "smollm2-135m-instruct is not in the store"))
+  func controlCStopsARunningGenerationAndKeepsItsText() throws {
+    let terminal = try start(environment: ["ACTHOST_HOME": ModelStore().home])
+    terminal.send("m = model.load('smollm2-135m-instruct')\r")
+    try terminal.expect("\n> ", within: 60)
+    terminal.send("c = m:generate{ prompt = 'Once', max_tokens = 8000, ignore_eos = true, on_token = function(s) print('tok') end }\r")
+    try terminal.expect("\ntok\n", within: 60)
+    terminal.send("\u{3}")
+    try terminal.expect("interrupted")
+    try terminal.expect("\n> ")
+    try terminal.enter("c.finish, #c.tokens > 0", expecting: "\ninterrupted\ttrue\n")
   }
 
   @Test func interactiveAfterAScriptKeepsItsGlobals() throws {

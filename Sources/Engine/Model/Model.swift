@@ -35,7 +35,10 @@ public final class Model: @unchecked Sendable {
         "\(source.path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
           + "\(configuration.vocabularySize) rows")
     }
-    let template = tokenizer.flatMap { ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0) }
+    let jinja = try source.gguf?.string(ifPresent: "tokenizer.chat_template")
+    let template = tokenizer.flatMap {
+      ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0, source: jinja)
+    }
     self.template = template
     var stops = try tokenizer?.endTokens ?? source.endTokens()
     if let name = template?.endOfTurn, let end = tokenizer?.id(of: name), !stops.contains(end) { stops.append(end) }
@@ -58,7 +61,7 @@ public final class Model: @unchecked Sendable {
     text: [UInt8], chat: Bool = false, bos: BOSPolicy = .automatic, special: Bool = true
   ) throws -> Prompt {
     guard chat else { return try prompt(rendered: RenderedChat(text: text, contentSpans: []), bos: bos, special: special) }
-    let messages = [ChatMessage(role: "user", content: String(decoding: text, as: UTF8.self))]
+    let messages = [ChatMessage(role: "user", content: text)]
     return try prompt(rendered: try renderChat(messages, generationPrompt: true), bos: bos, special: special)
   }
 

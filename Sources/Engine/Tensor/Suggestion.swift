@@ -1,7 +1,7 @@
 /// The entries of `known` nearest to a misspelt `name`, best first: what an error message offers.
 public func nearestNames(_ name: String, in known: [String], limit: Int = 3) -> [String] {
   let scored = known.map { (name: $0, distance: editDistance(Array(name.utf8), Array($0.utf8))) }
-  let cutoff = max(3, name.utf8.count / 2)
+  let cutoff = min(max(3, name.utf8.count / 2), name.utf8.count - 1)  // something of the name must be left
   return scored.filter { $0.distance <= cutoff || $0.name.hasPrefix(name) }
     .sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }
     .prefix(limit).map(\.name)

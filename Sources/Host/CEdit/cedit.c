@@ -217,6 +217,8 @@ int cedit_read(cedit *edit, const char *prompt, const char **text) {
   sigaction(SIGWINCH, &action, &old_resize);
   action.sa_handler = on_resume;
   sigaction(SIGCONT, &action, &old_resume);
+  // libedit prints the prompt before it takes the terminal over: a Ctrl-D between the two would be lost.
+  el_set(edit->el, EL_PREP_TERM, 1);
   if (edit->bracketed) fputs("\033[?2004h", stdout);
   fflush(stdout);
 

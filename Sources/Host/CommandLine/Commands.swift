@@ -113,5 +113,8 @@ struct Pull: ParsableCommand {
   }
 }
 
-/// A line on standard error.
-func report(_ message: String) { FileHandle.standardError.write(Data((message + "\n").utf8)) }
+/// A line on standard error, after everything printed so far.
+func report(_ message: String) {
+  fflush(nil)
+  FileHandle.standardError.write(Data((message + "\n").utf8))
+}

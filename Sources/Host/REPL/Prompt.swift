@@ -90,7 +90,11 @@ final class Prompt {
     }
     let start = ContinuousClock.now
     do {
-      for chunk in Entry(text, check: state.check).chunks { try show(state.evaluate(chunk), of: chunk) }
+      for chunk in Entry(text, check: state.check).chunks {
+        let values = try state.evaluate(chunk)
+        if state.wasInterrupted { showInterruption(at: nil) }
+        show(values, of: chunk)
+      }
     } catch let exit as LuaExit {
       return exit.code
     } catch {
@@ -121,13 +125,16 @@ final class Prompt {
 
   private func show(_ error: LuaError) {
     output.write("")  // takes a progress bar off the line, and puts what was printed before the error
-    if error.isInterruption {
-      report(Terminal.errors.styled("interrupted", .yellow) + (error.place.map { " at \($0)" } ?? ""))
-      return
-    }
+    if error.isInterruption { return showInterruption(at: error.place) }
     report(Terminal.errors.styled(error.description, .red))
     for cause in error.causes { report("caused by: \(cause)") }
     if let traceback = error.traceback, Prompt.isTelling(traceback) { report(Terminal.errors.styled(traceback, .dim)) }
+  }
+
+  /// What Ctrl-C stopped says so, even where a function gave what it had and the entry went on.
+  private func showInterruption(at place: String?) {
+    if isTerminal { output.write("\n") }  // after the ^C that the terminal shows
+    report(Terminal.errors.styled("interrupted", .yellow) + (place.map { " at \($0)" } ?? ""))
   }
 
   /// Whether a traceback says more than that the entry itself failed.

@@ -47,7 +47,9 @@ public final class HelpIndex {
     let last = lastPart(name)
     guard !last.isEmpty else { return nil }
     let ending = entries.filter { $0.name.hasSuffix(".\(last)") || $0.name.hasSuffix(":\(last)") || $0.name == last }
-    return ending.isEmpty ? nil : ending.map(\.page).joined(separator: "\n\n")
+    var pages: [String] = []  // a method of two types has one page
+    for entry in ending where !pages.contains(entry.page) { pages.append(entry.page) }
+    return pages.isEmpty ? nil : pages.joined(separator: "\n\n")
   }
 
   /// The page of a row found in some other way.

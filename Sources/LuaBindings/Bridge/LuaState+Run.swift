@@ -20,6 +20,8 @@ extension LuaState {
     if load("return " + source, name: "=prompt", on: stack) == LUA_OK { return .complete }
     if load(source, name: "=prompt", on: stack) == LUA_OK { return .complete }
     let message = stack.string(at: -1)
+    // A string in quotes ends with its line, unless the line ends in a backslash.
+    if message.contains("unfinished string"), !source.hasSuffix("\\") { return .damaged(message) }
     return message.hasSuffix("<eof>") ? .incomplete : .damaged(message)
   }
 

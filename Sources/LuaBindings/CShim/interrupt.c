@@ -89,7 +89,10 @@ void act_interrupt_set_leave(void (*leave)(int)) { leave_process = leave; }
 
 void act_interrupt_defer(lua_State *L, int instructions) {
   act_host *host = act_gethost(L);
-  if (host->signals == 1 && host->pending) set_hooks(host, hook, instructions);
+  if (host->signals != 1) return;
+  host->pending = 1;  // also where a callback had taken it
+  ck_interrupt_set(1);
+  set_hooks(host, hook, instructions);
 }
 
 int act_interrupt_count(lua_State *L) { return act_gethost(L)->signals; }

@@ -15,19 +15,23 @@ public func mappedRows(
 ) throws -> ReplacementRows {
   try map?.requireModels(source: source.identity, target: targetModel.identity)
   guard let layer = sourceLayer ?? map?.card.source.layer else {
-    throw EngineError(.layer, "replace: which layer of \(source.name)? It has 0 to \(source.configuration.layerCount - 1)")
+    throw EngineError(
+      .layer, "replace: which layer of \(source.name)? It has 0 to \(source.configuration.layerCount - 1)")
   }
   if let card = map?.card, card.source.layer != layer || card.site != site.rawValue {
     throw EngineError(
-      .layer, "replace: the map takes \(card.site) of layer \(card.source.layer) of \(card.source.model.name), not "
+      .layer,
+      "replace: the map takes \(card.site) of layer \(card.source.layer) of \(card.source.model.name), not "
         + "\(site.rawValue) of layer \(layer)")
   }
   let prompt = try sourcePrompt(for: target, targetModel: targetModel, source: source)
   let isText = prompt.text != nil && target.text != nil
-  let pairs = try PairStream.align(prompt, target, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
+  let pairs = try PairStream.align(
+    prompt, target, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
   guard !pairs.isEmpty else {
     throw EngineError(
-      .position, "replace: none of the \(target.tokens.count) tokens has a counterpart in \(source.name); token 1 is never "
+      .position,
+      "replace: none of the \(target.tokens.count) tokens has a counterpart in \(source.name); token 1 is never "
         + "replaced")
   }
   let width = try ReadingPlace(site: site, layers: [layer]).width(in: source)
@@ -42,7 +46,8 @@ public func mappedRows(
   let wanted = try ReadingPlace(site: site, layers: [0]).width(in: targetModel)
   guard values.shape[1] == wanted else {
     throw EngineError(
-      .shape, "replace: rows of \(source.name) have \(values.shape[1]) values, \(targetModel.name) needs \(wanted); give a "
+      .shape,
+      "replace: rows of \(source.name) have \(values.shape[1]) values, \(targetModel.name) needs \(wanted); give a "
         + "map = mapper.fit{ from =, to =, ... }")
   }
   return ReplacementRows(positions: pairs.map { $0.target + 1 }, values: values)
@@ -57,7 +62,8 @@ private func sourcePrompt(for target: Prompt, targetModel: Model, source: Model)
   case 1: return try source.prompt(text: Array(text[target.contentSpans[0]]), chat: true)
   default:
     throw EngineError(
-      .argument, "replace: a conversation of \(target.contentSpans.count) messages cannot be told to \(source.name); "
+      .argument,
+      "replace: a conversation of \(target.contentSpans.count) messages cannot be told to \(source.name); "
         + "give prompts of one user turn")
   }
 }

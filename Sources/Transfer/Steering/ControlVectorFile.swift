@@ -21,7 +21,9 @@ public enum ControlVectorFile {
     guard widths.count == 1 else { throw fault("their widths differ: \(widths.sorted())") }
     let layers = byLayer.keys.sorted()
     let vectors = try layers.compactMap { layer in
-      try byLayer[layer].map { try SteeringVector(direction: $0, layer: layer, origin: VectorOrigin(method: "control vector")) }
+      try byLayer[layer].map {
+        try SteeringVector(direction: $0, layer: layer, origin: VectorOrigin(method: "control vector"))
+      }
     }
     return Directions(site: .residPost, layers: layers, positions: [.all], vectors: vectors)
   }
@@ -33,13 +35,15 @@ public enum ControlVectorFile {
     for vector in vectors {
       guard let layer = vector.layer, let site = vector.site, site == .residPost || site == .residPre else {
         throw EngineError(
-          .argument, "a .gguf control vector belongs to resid_post of a layer, not to \(vector.site?.rawValue ?? "no site")"
+          .argument,
+          "a .gguf control vector belongs to resid_post of a layer, not to \(vector.site?.rawValue ?? "no site")"
             + (vector.layer.map { " of layer \($0)" } ?? " without a layer") + "; save it as .safetensors")
       }
       let place = site == .residPre ? layer - 1 : layer
       guard place >= 1 else {
         throw EngineError(
-          .layer, "a .gguf control vector cannot act at resid_post of layer \(place): they begin at layer 1; save it as "
+          .layer,
+          "a .gguf control vector cannot act at resid_post of layer \(place): they begin at layer 1; save it as "
             + ".safetensors")
       }
       guard byLayer.updateValue(vector.direction, forKey: place) == nil else {
@@ -47,7 +51,8 @@ public enum ControlVectorFile {
       }
     }
     guard let last = byLayer.keys.max() else { throw EngineError(.argument, "there are no control vectors to write") }
-    let layers = byLayer.keys.sorted(), hint = vectors.first?.origin.model?.name ?? "unknown"
+    let layers = byLayer.keys.sorted()
+    let hint = vectors.first?.origin.model?.name ?? "unknown"
     var writer = Writer()
     writer.bytes += Array("GGUF".utf8)
     writer.integer(UInt32(3))

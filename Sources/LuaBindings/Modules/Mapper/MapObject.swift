@@ -8,7 +8,8 @@ public final class MapObject: LuaObject {
   public init(_ map: TransferMap) { self.map = map }
 
   public var summary: String {
-    let card = map.card, report = card.report
+    let card = map.card
+    let report = card.report
     let held = report.rows > 0 ? "fvu \(numberText(report.fvu)) on \(report.rows) held-out rows" : "no held-out rows"
     return "map (\(card.options.method.rawValue)) \(card.source.model.name) \(card.site) \(card.source.layer) -> "
       + "\(card.target.model.name) \(card.target.layer), \(card.source.width) to \(card.target.width), \(held)"
@@ -66,7 +67,8 @@ public final class MapObject: LuaObject {
     "__call", "map(x)", "Carries activations over.", results: "tensor [rows, d_to], or [d_to] for one row [d_from]",
     example: fitted + "print(map(tensor.zeros(1, m.d_model)):shape()[2])", retries: true
   ) { call in
-    let map = try call.argument(1).transferMap(), reader = call.argument(2)
+    let map = try call.argument(1).transferMap()
+    let reader = call.argument(2)
     guard reader.isTensor else {
       if reader.isObject(VectorObject.self) { throw reader.error("a vector is carried over by map:vector(v)") }
       throw reader.mismatch("a tensor [rows, \(map.card.source.width)]")
@@ -94,7 +96,9 @@ public final class MapObject: LuaObject {
         print(map:vector(d:at(10), { norm = "relative" }))
         """
     ) { call in
-      let map = try call.map, vector = try call.argument(1).vector(), options = try call.options(2)
+      let map = try call.map
+      let vector = try call.argument(1).vector()
+      let options = try call.options(2)
       let mode = TransferMap.VectorMode(rawValue: try options.choice("mode")) ?? .means
       var norm = TransferMap.VectorNorm.mapped
       if let reader = options.optional("norm"), reader.isNumber {
@@ -105,7 +109,8 @@ public final class MapObject: LuaObject {
       return call.push(VectorObject(try map.vector(vector, mode: mode, norm: norm)))
     },
     Function(
-      "save", "map:save(folder)", "Writes map.safetensors and map.json: parameters, models with their hashes, options, report.",
+      "save", "map:save(folder)",
+      "Writes map.safetensors and map.json: parameters, models with their hashes, options, report.",
       results: "nothing", example: fitted + "map:save(\"maps/ten-to-twelve\")"
     ) { call in
       try call.map.save(call.argument(1).path())

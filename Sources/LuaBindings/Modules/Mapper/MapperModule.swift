@@ -29,15 +29,20 @@ extension Module {
       Option("texts", "list of strings", .none, "what both models read"),
       Option("from_texts", "list of strings", .none, "what the source reads, with to_texts"),
       Option("to_texts", "list of strings", .none, "what the target reads, with from_texts"), SteerOptions.chat(false),
-      Option("method", "string", .string("autoencoder"), "kind of map", choices: MapperOptions.Method.allCases.map(\.rawValue)),
       Option(
-        "preset", "string", .string("standard"), "how it is trained", choices: MapperOptions.Preset.allCases.map(\.rawValue)),
+        "method", "string", .string("autoencoder"), "kind of map",
+        choices: MapperOptions.Method.allCases.map(\.rawValue)),
+      Option(
+        "preset", "string", .string("standard"), "how it is trained",
+        choices: MapperOptions.Preset.allCases.map(\.rawValue)),
       Option("hidden", "integer", .computed("floor(sqrt(d_from d_to))"), "units of the autoencoder"),
       Option("epochs", "integer", .computed("12; paper: 3"), "passes over the rows"),
       Option("lr", "number", .computed("1e-3; paper: 1e-4"), "learning rate of Adam"),
       Option("batch", "integer", .computed("256; paper: 16 sequences"), "rows of a batch"),
-      Option("lambda", "number", .number(1e-3), "ridge penalty, relative to the mean variance of the standardised source"),
-      Option("align", "string", .string("offset"), "how tokens are paired", choices: TokenAlignment.allCases.map(\.rawValue)),
+      Option(
+        "lambda", "number", .number(1e-3), "ridge penalty, relative to the mean variance of the standardised source"),
+      Option(
+        "align", "string", .string("offset"), "how tokens are paired", choices: TokenAlignment.allCases.map(\.rawValue)),
       Option("holdout", "number", .number(0.1), "share of texts kept for the report"),
       Option("include_first", "boolean", .boolean(false), "first tokens, which are attention sinks, become rows too"),
       Option("seed", "integer", .integer(0), "of the split, the start and the order of rows"),
@@ -51,9 +56,12 @@ extension Module {
       """
   ) { call in
     let options = try call.options()
-    let from = try options.required("from").model(), to = try options.required("to").model()
-    let fromLayer = try call.layer("from_layer", of: from, options), toLayer = try call.layer("to_layer", of: to, options)
-    let chat = try options.boolean("chat"), site = try options.site("site").0
+    let from = try options.required("from").model()
+    let to = try options.required("to").model()
+    let fromLayer = try call.layer("from_layer", of: from, options)
+    let toLayer = try call.layer("to_layer", of: to, options)
+    let chat = try options.boolean("chat")
+    let site = try options.site("site").0
     let settings = try mapperOptions(options)
     let prompts = try call.pairedPrompts(from, to, options, chat: chat)
     let pairs = try PairStream(
@@ -88,14 +96,16 @@ extension Module {
   }
 
   private static let loadRow = Function(
-    "load", "mapper.load(folder [, { from =, to = }])", "Reads what map:save wrote; models given must be those it was fitted to.",
+    "load", "mapper.load(folder [, { from =, to = }])",
+    "Reads what map:save wrote; models given must be those it was fitted to.",
     options: [
       Option("from", "model", .none, "the source model, checked by hash"),
       Option("to", "model", .none, "the target model, checked by hash"),
     ],
     results: "map", example: "local ok, map = pcall(mapper.load, \"maps/ten-to-twelve\")"
   ) { call in
-    let map = try TransferMap(folder: call.argument(1).path()), options = try call.options(2)
+    let map = try TransferMap(folder: call.argument(1).path())
+    let options = try call.options(2)
     try map.requireModels(
       source: options.optional("from")?.model().identity, target: options.optional("to")?.model().identity)
     return call.push(MapObject(map))
@@ -104,7 +114,8 @@ extension Module {
 
 extension Call {
   fileprivate func layer(_ name: String, of model: Model, _ options: OptionReader) throws -> Int {
-    let reader = try options.required(name), layers = try reader.layers(of: model)
+    let reader = try options.required(name)
+    let layers = try reader.layers(of: model)
     guard layers.count == 1 else { throw reader.error("one layer is needed") }
     return layers[0]
   }

@@ -9,13 +9,15 @@ extension Module {
       Function(
         "refusal_rate", "metrics.refusal_rate(texts)",
         "Share of texts with a refusal phrase (the substrings of Arditi et al. 2024), with its Wilson 95 % interval.",
-        results: "rate, { n, low, high }", example: "print(metrics.refusal_rate({ \"I cannot help with that.\", \"Sure!\" }))"
+        results: "rate, { n, low, high }",
+        example: "print(metrics.refusal_rate({ \"I cannot help with that.\", \"Sure!\" }))"
       ) { call in
         try call.limitArguments(1)
         return call.push(Refusal.rate(try call.argument(1).texts()))
       },
       Function(
-        "contains_rate", "metrics.contains_rate(texts, s)", "Share of texts that contain s, as written, with its Wilson 95 % interval.",
+        "contains_rate", "metrics.contains_rate(texts, s)",
+        "Share of texts that contain s, as written, with its Wilson 95 % interval.",
         results: "rate, { n, low, high }", example: "print(metrics.contains_rate({ \"a cat\", \"a dog\" }, \"cat\"))"
       ) { call in
         try call.limitArguments(2)
@@ -36,7 +38,8 @@ extension Module {
         example: "print(metrics.rouge(\"the cat sat\", \"the cat ran\").rouge1.f1)"
       ) { call in
         try call.limitArguments(2)
-        let rouge = Rouge(prediction: try call.argument(1).completionText(), reference: try call.argument(2).completionText())
+        let rouge = Rouge(
+          prediction: try call.argument(1).completionText(), reference: try call.argument(2).completionText())
         func table(_ score: Rouge.Score) -> LuaTable {
           ["precision": score.precision, "recall": score.recall, "f1": score.f1]
         }
@@ -46,11 +49,20 @@ extension Module {
         return call.push(result)
       },
       Function(
-        "kl", "metrics.kl(p, q)", "KL(p || q) of two tensors of logits, [vocab] or [rows, vocab]: mean over rows, natural log.",
+        "kl", "metrics.kl(p, q)",
+        "KL(p || q) of two tensors of logits, [vocab] or [rows, vocab]: mean over rows, natural log.",
         results: "number", example: "print(metrics.kl(tensor.from({ 0, 0 }), tensor.from({ 0, 1 })))"
       ) { call in
         try call.limitArguments(2)
         return call.push(try divergence(try call.argument(1).tensor(), try call.argument(2).tensor()))
+      },
+      Function(
+        "refusal_score", "metrics.refusal_score(logits, tokens)",
+        "Log-odds that the next token opens a refusal (Arditi et al. 2024): p is the probability of all `tokens` together.",
+        results: "number", example: "print(metrics.refusal_score(tensor.from({ 1, 2, 3 }), { 0, 2 }))"
+      ) { call in
+        let logits = try call.argument(1).tensor()
+        return call.push(try refusalScore(logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
       },
       Function(
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",
@@ -61,7 +73,8 @@ extension Module {
       },
       Function(
         "distinct_words", "metrics.distinct_words(texts)",
-        "Different words over words, mean over texts that have words: low where a model repeats itself.", results: "number",
+        "Different words over words, mean over texts that have words: low where a model repeats itself.",
+        results: "number",
         example: "print(metrics.distinct_words(\"no no no no\"))"
       ) { call in
         try call.limitArguments(1)

@@ -65,24 +65,53 @@ extension ModelObject {
       return call.push(["mean": mean, "perplexity": exp(mean), "per_text": perText, "tokens": tokens] as LuaTable)
     },
     Function(
-      "kl", "m:kl{ texts | examples, chat = }",
-      "How far the interventions move the model's predictions: KL(without || with) per token, natural log. Each text is "
-        + "run twice; for examples, the predictions of the completion's tokens and of the one after are compared.",
-      options: textOptions, results: "{ mean, per_text, rows }",
+      "reference", "m:reference{ texts | examples, chat = }",
+      "The model's predictions without interventions, kept for m:kl{ reference = }: rows of logits, so about 4 bytes times "
+        + "vocabulary per token.",
+      options: textOptions, results: "reference",
+      example: "local m = model.load(\"smollm2-135m-instruct\")\nlocal r = m:reference{ texts = { \"The sky is blue.\" } }"
+    ) { call in
+      let object = try call.this(ModelObject.self), scored = try call.options().scoredTexts(of: object.model)
+      let reference = try object.model.reference(scored.prompts, scoredFrom: scored.scoredFrom)
+      return call.push(ReferenceObject(reference, of: object))
+    },
+    Function(
+      "kl", "m:kl{ texts | examples | reference, chat = }",
+      "How far the interventions move the model's predictions: KL(without || with) per token, natural log, and the "
+        + "perplexity that is left. For examples the predictions of the completion and of the token after it count.",
+      options: textOptions + [Option("reference", "reference", .none, "what m:reference made, instead of texts")],
+      results: "{ mean, perplexity, per_text, rows, tokens }",
       example: """
         local m = model.load("smollm2-135m-instruct")
         local h <close> = m:add{ dir = tensor.ones(m.d_model), layer = 5 }
         print(m:kl{ texts = { "The sky is blue." } }.mean)
         """
     ) { call in
-      let model = try call.model, scored = try call.options().scoredTexts(of: model)
-      let parts = try call.withProgress("kl", prompts: scored.prompts.count) { update in
-        try model.divergence(scored.prompts, scoredFrom: scored.scoredFrom, progress: update)
+      let object = try call.this(ModelObject.self), model = object.model, options = try call.options()
+      var parts: [Divergence] = []
+      if let reader = options.optional("reference") {
+        let reference = try reader.object(ReferenceObject.self)
+        guard reference.owner === object else { throw reader.error("the reference is of another model") }
+        parts = try model.divergence(from: reference.reference)
+      } else {
+        let scored = try options.scoredTexts(of: model)
+        parts = try call.withProgress("kl", prompts: scored.prompts.count) { update in
+          try scored.prompts.indices.flatMap { i in
+            defer { update(i + 1) }
+            return try model.divergence(
+              from: try model.reference([scored.prompts[i]], scoredFrom: [scored.scoredFrom[i]]))
+          }
+        }
       }
       call.noteWarnings(of: model)
-      let rows = parts.reduce(0) { $0 + $1.rows }
+      let rows = parts.reduce(0) { $0 + $1.rows }, tokens = parts.reduce(0) { $0 + $1.tokens }
       let mean = parts.reduce(0) { $0 + $1.sum } / Double(max(1, rows))
-      return call.push(["mean": mean, "per_text": parts.map { $0.sum / Double(max(1, $0.rows)) }, "rows": rows] as LuaTable)
+      let nll = parts.reduce(0) { $0 + $1.nll } / Double(max(1, tokens))
+      return call.push(
+        [
+          "mean": mean, "perplexity": exp(nll), "per_text": parts.map { $0.sum / Double(max(1, $0.rows)) }, "rows": rows,
+          "tokens": tokens,
+        ] as LuaTable)
     },
     Function(
       "massive_dimensions", "m:massive_dimensions{ texts = }",
@@ -115,4 +144,22 @@ extension ModelObject {
         ["weights": memory.weights, "packs": memory.packs, "buffers": memory.workspace, "cache": 0] as LuaTable)
     },
   ]
+}
+
+/// Kept predictions of an unedited model.
+final class ReferenceObject: LuaObject {
+  let reference: LogitsReference
+  let owner: ModelObject
+
+  init(_ reference: LogitsReference, of owner: ModelObject) {
+    self.reference = reference
+    self.owner = owner
+  }
+
+  var summary: String {
+    let rows = reference.logits.reduce(0) { $0 + $1.shape[0] }
+    return "reference of \(owner.model.name): \(reference.prompts.count) texts, \(rows) rows of logits"
+  }
+
+  static let luaType = ObjectType("reference", "Predictions of a model without interventions; see m:reference and m:kl.")
 }

@@ -22,7 +22,10 @@ extension Module {
         return call.push(ModelObject(model))
       }
     ],
-    types: [ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self],
+    types: [
+      ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self,
+      ReferenceObject.self,
+    ],
     topics: [
       Topic(
         "sites",

@@ -64,8 +64,12 @@ extension ModelObject {
       var onToken: (([UInt8], Int, Int) throws -> Bool)?
       if let function = try options.optional("on_token")?.function() {
         onToken = { text, id, sequence in
-          try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
-            results[0].isBoolean ? try results[0].boolean() : true
+          do {
+            return try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
+              results[0].isBoolean ? try results[0].boolean() : true
+            }
+          } catch let error as LuaError where error.isInterruption {
+            throw EngineError(.interrupted, error.message)  // Ctrl-C inside the function: as anywhere else in a generation
           }
         }
       }

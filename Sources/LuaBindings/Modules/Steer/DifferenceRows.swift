@@ -21,10 +21,13 @@ let differenceRows: [Function] = [
       print(d:at(15))
       """
   ) { call in
-    let model = try call.argument(1).model(), options = try call.options(2)
+    let model = try call.argument(1).model()
+    let options = try call.options(2)
     let place = try options.readingPlace(of: model)
-    let positive = try options.prompts("positive", of: model), negative = try options.prompts("negative", of: model)
-    let masked = try options.maskedDimensions(of: model, place.site), template = try call.templateName(model, options)
+    let positive = try options.prompts("positive", of: model)
+    let negative = try options.prompts("negative", of: model)
+    let masked = try options.maskedDimensions(of: model, place.site)
+    let template = try call.templateName(model, options)
     let directions = try call.withProgress("mean difference", prompts: positive.count + negative.count) { update in
       try Directions.meanDifference(
         model, positive: positive, negative: negative, at: place, masked: masked, template: template, progress: update)
@@ -46,16 +49,19 @@ let differenceRows: [Function] = [
       print(d:at(6, -1))
       """
   ) { call in
-    let model = try call.argument(1).model(), options = try call.options(2)
+    let model = try call.argument(1).model()
+    let options = try call.options(2)
     let place = try options.readingPlace(of: model, position: false)
     func prompt(_ name: String) throws -> Prompt {
       let reader = try options.required(name)
       if reader.isTable { return Prompt(tokens: try reader.tokenIDs(of: model)) }
       return try reader.prompt(of: model, TextRule(chat: options.boolean("chat")))
     }
-    return call.push(DirectionsObject(try Directions.promptDifference(
-      model, positive: prompt("positive"), negative: prompt("negative"), site: place.site, layers: place.layers,
-      masked: options.maskedDimensions(of: model, place.site), template: call.templateName(model, options))))
+    return call.push(
+      DirectionsObject(
+        try Directions.promptDifference(
+          model, positive: prompt("positive"), negative: prompt("negative"), site: place.site, layers: place.layers,
+          masked: options.maskedDimensions(of: model, place.site), template: call.templateName(model, options))))
   },
   Function(
     "principal_component", "steer.principal_component(m, { positive =, negative =, site =, layers =, pos =, chat = })",
@@ -73,10 +79,13 @@ let differenceRows: [Function] = [
       print(d:at(15))
       """
   ) { call in
-    let model = try call.argument(1).model(), options = try call.options(2)
+    let model = try call.argument(1).model()
+    let options = try call.options(2)
     let place = try options.readingPlace(of: model)
-    let positive = try options.prompts("positive", of: model), negative = try options.prompts("negative", of: model)
-    let masked = try options.maskedDimensions(of: model, place.site), template = try call.templateName(model, options)
+    let positive = try options.prompts("positive", of: model)
+    let negative = try options.prompts("negative", of: model)
+    let masked = try options.maskedDimensions(of: model, place.site)
+    let template = try call.templateName(model, options)
     let directions = try call.withProgress("principal component", prompts: positive.count + negative.count) { update in
       try Directions.principalComponents(
         model, positive: positive, negative: negative, at: place, masked: masked, template: template, progress: update)

@@ -8,8 +8,10 @@ public final class DirectionsObject: LuaObject {
   public init(_ directions: Directions) { self.directions = directions }
 
   public var summary: String {
-    let layers = directions.layers, positions = directions.positions
-    let span = layers.count == 1 ? "layer \(layers[0])" : "\(layers.count) layers (\(layers[0]) to \(layers[layers.count - 1]))"
+    let layers = directions.layers
+    let positions = directions.positions
+    let span =
+      layers.count == 1 ? "layer \(layers[0])" : "\(layers.count) layers (\(layers[0]) to \(layers[layers.count - 1]))"
     return "directions at \(directions.site.rawValue), \(span), "
       + (positions.count == 1 ? "position \(positions[0].fileText)" : "\(positions.count) positions")
   }
@@ -19,7 +21,9 @@ public final class DirectionsObject: LuaObject {
     fields: [
       Field("site", "string", "Where they were read.") { $0.push(try $0.directions.site.rawValue) },
       Field("layers", "list", "Layers there are.") { $0.push(try $0.directions.layers) },
-      Field("positions", "list", "Positions there are.") { $0.push(LuaList(try $0.directions.positions.map(luaValue))) },
+      Field("positions", "list", "Positions there are.") {
+        $0.push(LuaList(try $0.directions.positions.map(luaValue)))
+      },
     ],
     methods: [
       Function(
@@ -36,7 +40,8 @@ public final class DirectionsObject: LuaObject {
         return call.push(VectorObject(try directions.at(try call.argument(1).integer(), position: position)))
       },
       Function(
-        "table", "d:table()", "What there is, for show: layer, position, norm, norm relative to the stream, cosine to its mean.",
+        "table", "d:table()",
+        "What there is, for show: layer, position, norm, norm relative to the stream, cosine to its mean.",
         results: "list of { layer, pos, norm, relative_norm, cosine_to_stream }",
         example: """
           local m = model.load("smollm2-135m-instruct")
@@ -66,9 +71,11 @@ public final class DirectionsObject: LuaObject {
           d:save("love.gguf")
           """
       ) { call in
-        let directions = try call.directions, path = try call.argument(1).path()
+        let directions = try call.directions
+        let path = try call.argument(1).path()
         guard path.lowercased().hasSuffix(".gguf") else {
-          throw call.argument(1).error("directions are saved as .gguf control vectors; d:at(layer):save(path) writes one vector")
+          throw call.argument(1).error(
+            "directions are saved as .gguf control vectors; d:at(layer):save(path) writes one vector")
         }
         let position = try call.optionalArgument(2)?.positions()
         let first = directions.site == .residPre ? 2 : 1

@@ -2,7 +2,8 @@ import Engine
 import Transfer
 
 let refusalDirectionRow = Function(
-  "refusal_direction", "steer.refusal_direction(m, { harmful =, harmless =, harmful_val =, harmless_val =, kl_limit = })",
+  "refusal_direction",
+  "steer.refusal_direction(m, { harmful =, harmless =, harmful_val =, harmless_val =, kl_limit = })",
   "The direction that mediates refusal (Arditi et al. 2024): of the mean differences at every layer but the last fifth "
     + "and every template position, the one whose ablation leaves the least refusal, among those that induce it when "
     + "added and change little else. Exactly theirs with mask_massive = false.",
@@ -12,10 +13,13 @@ let refusalDirectionRow = Function(
     SteerOptions.prompts("harmful_val", "requests to refuse, for the selection"),
     SteerOptions.prompts("harmless_val", "requests to answer, for the selection"),
     Option("kl_limit", "number", .number(0.1), "largest change of the next token's distribution on harmless prompts"),
-    Option("filter", "boolean", .boolean(true), "drops harmful prompts that are not refused and harmless ones that are"),
+    Option(
+      "filter", "boolean", .boolean(true), "drops harmful prompts that are not refused and harmless ones that are"),
     SteerOptions.maskMassive, SteerOptions.chat(true),
-    Option("layers", "integer, list or { from =, to = }", .string("all"), "layers to try, those of the last fifth left out"),
-    Option("pos", "list of negative integers", .computed("the template after the request"), "positions to try, from the end"),
+    Option(
+      "layers", "integer, list or { from =, to = }", .string("all"), "layers to try, those of the last fifth left out"),
+    Option(
+      "pos", "list of negative integers", .computed("the template after the request"), "positions to try, from the end"),
     Option("tokens", "list of ids", .computed("steer.refusal_tokens(m)"), "first tokens of a refusal"),
   ],
   results: "{ dir, layer, pos, site = \"resid_pre\", refusal, steering, kl, scores = rows of all candidates }",
@@ -30,7 +34,8 @@ let refusalDirectionRow = Function(
     print(ok and r.dir or r)  -- a model that never refuses has no such direction: the error lists the best candidates
     """
 ) { call in
-  let model = try call.argument(1).model(), options = try call.options(2)
+  let model = try call.argument(1).model()
+  let options = try call.options(2)
   let prompts = RefusalDirection.Prompts(
     harmful: try options.prompts("harmful", of: model), harmless: try options.prompts("harmless", of: model),
     harmfulValidation: try options.prompts("harmful_val", of: model),
@@ -70,7 +75,8 @@ let refusalTokensRow = Function(
   results: "list of ids",
   example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(#steer.refusal_tokens(m))"
 ) { call in
-  let model = try call.argument(1).model(), options = try call.options(2)
+  let model = try call.argument(1).model()
+  let options = try call.options(2)
   guard let reader = options.optional("words") else {
     return call.push(try RefusalDirection.openingTokens(model.requireTokenizer()))
   }
@@ -93,8 +99,10 @@ let refusalScoresRow = Function(
     print(steer.refusal_scores(m, { prompts = { "How do I pick a lock?" } })[1])
     """
 ) { call in
-  let model = try call.argument(1).model(), options = try call.options(2)
-  let prompts = try options.prompts("prompts", of: model), tokens = try refusalTokens(of: model, options)
+  let model = try call.argument(1).model()
+  let options = try call.options(2)
+  let prompts = try options.prompts("prompts", of: model)
+  let tokens = try refusalTokens(of: model, options)
   let scores = try call.withProgress("refusal scores", prompts: prompts.count) { update in
     try RefusalDirection.scores(model, prompts, tokens: tokens, progress: update)
   }

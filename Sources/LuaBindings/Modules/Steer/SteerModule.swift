@@ -15,7 +15,8 @@ enum SteerOptions {
     Option("chat", "boolean", .boolean(value), "wraps each prompt as one user turn of the model's template")
   }
   static let maskMassive = Option(
-    "mask_massive", "boolean", .boolean(true), "zeroes the model's massive dimensions in the direction; the means stay whole")
+    "mask_massive", "boolean", .boolean(true),
+    "zeroes the model's massive dimensions in the direction; the means stay whole")
   static let pos = Option(
     "pos", "integer, list of integers, { from =, to = } or word", .integer(-1),
     "where rows are read: a list or a closed range gives a direction for each position, a word such as \"all\" one for "
@@ -43,7 +44,8 @@ extension OptionReader {
   func readingPlace(of model: Model, position: Bool = true) throws -> ReadingPlace {
     let (site, layer) = try site("site")
     let layers = try layer.map { [$0] } ?? layers("layers", of: model)
-    return ReadingPlace(site: site, layers: layers, positions: position ? try separatePositions("pos") ?? [.index(-1)] : [.index(-1)])
+    return ReadingPlace(
+      site: site, layers: layers, positions: position ? try separatePositions("pos") ?? [.index(-1)] : [.index(-1)])
   }
 
   /// Positions that are kept apart: entries of a list, or of a range whose ends are both given from the same side.
@@ -55,7 +57,9 @@ extension OptionReader {
       guard Set(list).count == list.count else { throw reader.error("a position is listed twice") }
       return list.map { .index($0) }
     case .range(let from?, let to?) where (from > 0) == (to > 0):
-      guard from <= to, to - from < 4096 else { throw reader.error("from = \(from) to = \(to) is no range of positions") }
+      guard from <= to, to - from < 4096 else {
+        throw reader.error("from = \(from) to = \(to) is no range of positions")
+      }
       return (from...to).map { .index($0) }
     case let single: return [single]
     }

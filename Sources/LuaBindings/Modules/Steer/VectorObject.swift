@@ -50,7 +50,9 @@ public final class VectorObject: LuaObject {
       $0.push(try $0.vector.origin.maskedDimensions)
     },
     Field("direction", "tensor [d]", "The values.") { $0.push(try $0.vector.direction) },
-    Field("means", "table", "{ positive =, negative = }: the unmasked mean activations it is the difference of, or nil.") {
+    Field(
+      "means", "table", "{ positive =, negative = }: the unmasked mean activations it is the difference of, or nil."
+    ) {
       call in
       guard let means = try call.vector.means else { return call.push(LuaNil()) }
       let table: LuaTable = [
@@ -67,7 +69,8 @@ public final class VectorObject: LuaObject {
         + "only, resid_post of layer 1 or later).",
       results: "nothing", example: "steer.from(tensor.ones(576), { layer = 12 }):save(\"ones.safetensors\")"
     ) { call in
-      let vector = try call.vector, path = try call.argument(1).path()
+      let vector = try call.vector
+      let path = try call.argument(1).path()
       if path.lowercased().hasSuffix(".gguf") {
         try ControlVectorFile.write(path, [vector])
       } else {

@@ -55,7 +55,8 @@ extension Call {
   fileprivate func factor() throws -> Double {
     let reader = argument(2)
     guard reader.isNumber else {
-      throw error("a vector is scaled by a number, found \(reader.stack.found(at: reader.index)); v.direction is its tensor")
+      throw error(
+        "a vector is scaled by a number, found \(reader.stack.found(at: reader.index)); v.direction is its tensor")
     }
     return try reader.number()
   }

@@ -22,7 +22,9 @@ let vectorRows: [Function] = [
       print(steer.random_like(v, { seed = 2 }).norm, v.norm)
       """
   ) { call in
-    let vector = try call.argument(1).vector(), options = try call.options(2), seed = try options.integer("seed")
+    let vector = try call.argument(1).vector()
+    let options = try call.options(2)
+    let seed = try options.integer("seed")
     if try options.choice("kind") == "isotropic" {
       for name in ["activations", "model", "texts"] where options.isPresent(name) {
         throw call.error("option '\(name)' belongs to kind = \"covariance\"")
@@ -40,12 +42,15 @@ let vectorRows: [Function] = [
     ],
     results: "vector", example: "print(steer.from(tensor.ones(576), { site = \"resid_post\", layer = 12 }))"
   ) { call in
-    let values = try call.argument(1).tensor(), options = try call.options(2)
-    let named = try options.site("site"), model = try options.optional("model")?.model()
+    let values = try call.argument(1).tensor()
+    let options = try call.options(2)
+    let named = try options.site("site")
+    let model = try options.optional("model")?.model()
     let layer = try options.optional("layer")?.integer(in: 0...Int.max) ?? named.1
     if let model, let layer, layer >= model.configuration.layerCount {
       throw call.error(
-        "layer \(layer) is out of range: \(model.name) has layers 0 to \(model.configuration.layerCount - 1)", kind: .layer)
+        "layer \(layer) is out of range: \(model.name) has layers 0 to \(model.configuration.layerCount - 1)",
+        kind: .layer)
     }
     if let model, let shape = named.0.rowShape(model.configuration), shape.reduce(1, *) != values.count {
       throw call.error(
@@ -54,17 +59,22 @@ let vectorRows: [Function] = [
     let flat = values.rank == 2 && values.shape[0] == 1 ? try values.reshaped([values.count]) : values
     var position = try options.optional("pos")?.positions()
     if position == .last { position = .index(-1) }
-    return call.push(VectorObject(try SteeringVector(
-      direction: flat.cloned(), site: named.0, layer: layer, position: position,
-      origin: VectorOrigin(method: "given", model: model?.identity))))
+    return call.push(
+      VectorObject(
+        try SteeringVector(
+          direction: flat.cloned(), site: named.0, layer: layer, position: position,
+          origin: VectorOrigin(method: "given", model: model?.identity))))
   },
   Function(
     "load", "steer.load(path [, { model = }])",
     "Reads what v:save wrote; a .gguf file of control vectors gives directions: direction.N is resid_post of layer N.",
-    options: [Option("model", "model", .none, "refuses a vector of another model, by hash; control vectors of another width")],
+    options: [
+      Option("model", "model", .none, "refuses a vector of another model, by hash; control vectors of another width")
+    ],
     results: "vector, or directions for .gguf", example: "local ok, v = pcall(steer.load, \"refusal.safetensors\")"
   ) { call in
-    let path = try call.argument(1).path(), model = try call.options(2).optional("model")?.model()
+    let path = try call.argument(1).path()
+    let model = try call.options(2).optional("model")?.model()
     if path.lowercased().hasSuffix(".gguf") {
       let directions = try ControlVectorFile.read(path)
       if let model { try call.check(directions, fits: model) }
@@ -85,7 +95,8 @@ extension Call {
   fileprivate func classes(_ vector: SteeringVector, _ options: OptionReader) throws -> [Tensor] {
     let (name, value) = try options.oneOf(["activations", "model"])
     if name == "activations" { return try value.oneOrMany { try $0.tensor() } }
-    let model = try value.model(), texts = try options.required("texts")
+    let model = try value.model()
+    let texts = try options.required("texts")
     guard let layer = vector.layer, let site = vector.site else {
       throw error("the vector has no site and layer to capture activations at; give activations =")
     }
@@ -95,7 +106,8 @@ extension Call {
     guard texts.isTable, texts.listCount > 0 else { throw texts.mismatch("a list of strings") }
     let chat = try options.boolean("chat")
     let isNested = texts.entry(1)?.isTable == true
-    let classes = isNested ? try texts.list { try $0.prompts(of: model, chat: chat) } : [try texts.prompts(of: model, chat: chat)]
+    let classes =
+      isNested ? try texts.list { try $0.prompts(of: model, chat: chat) } : [try texts.prompts(of: model, chat: chat)]
     return try classes.map { prompts in
       var rows: [Tensor] = []
       let capture = CaptureRequest(site: site, layers: [layer], positions: vector.position ?? .last) { captured in
