@@ -17,6 +17,7 @@ struct ScriptRunner {
       return 64
     }
     let output = TerminalOutput()
+    Module.programVersion = Acthost.version
     do {
       let state = try LuaState(output: output)
       defer { state.close() }

@@ -75,6 +75,7 @@ lua_State *act_newstate(act_callbacks callbacks, void *owner, size_t limit) {
   host->limit = limit;
   host->in_swift = true;
   host->warnings = true;
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);  // lines of a long run reach a file or pipe as they are printed
   *(act_host **)lua_getextraspace(L) = host;
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, host);

@@ -1,0 +1,139 @@
+import Foundation
+import Testing
+
+@testable import LuaBindings
+
+extension LuaTests {
+  /// Modules data, args, run, sweep, show, progress.
+  @Suite struct Experiment {
+    /// Runs `body` in a fresh working folder.
+    func inFolder(_ body: () throws -> Void) throws {
+      let before = FileManager.default.currentDirectoryPath
+      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("acthost-\(UUID().uuidString)").path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer {
+        _ = FileManager.default.changeCurrentDirectoryPath(before)
+        try? FileManager.default.removeItem(atPath: folder)
+      }
+      _ = FileManager.default.changeCurrentDirectoryPath(folder)
+      try body()
+    }
+
+    func write(_ name: String, _ text: String) throws {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: name))
+    }
+
+    @Test func filesBecomeLists() throws {
+      try inFolder {
+        try write("a.txt", "one\n\n two \r\nthree")
+        try write("b.jsonl", "{\"q\": \"x\", \"n\": 3}\n{\"q\": \"y\", \"n\": 4.5}\n")
+        try write("c.csv", "name,text\r\na,\"x, \"\"y\"\"\nz\"\r\nb,\r\n")
+        let script = """
+          print(table.concat(data.lines("a.txt"), "|"), #data.lines("a.txt", { limit = 2 }))
+          print(table.concat(data.jsonl("b.jsonl", { field = "q" }), "|"), data.jsonl("b.jsonl")[1].n)
+          local rows = data.csv("c.csv")
+          print(#rows, rows[1].text, rows[2].text == "")
+          local a, b = data.split({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, { 0.7, 0.3 }, 1)
+          table.move(b, 1, #b, #a + 1, a) table.sort(a)
+          print(#b, table.concat(a, ""))
+          """
+        #expect(try printed(script) == "one|two|three\t2\nx|y\t3\n2\tx, \"y\"\nz\ttrue\n3\t12345678910\n")
+      }
+    }
+
+    @Test func damagedFilesNameTheLine() throws {
+      try inFolder {
+        try write("b.jsonl", "{\"q\": 1}\n{\"q\": \n")
+        try write("c.csv", "a,b\n1\n")
+        try write("d.csv", "a,b\n\"1,2\n")
+        for (script, part) in [
+          ("data.jsonl('b.jsonl')", "b.jsonl, line 2"), ("data.jsonl('b.jsonl', { field = 'p' })", "no field 'p'"),
+          ("data.csv('c.csv')", "record 2 has 1 fields"), ("data.csv('d.csv')", "not closed"),
+          ("data.lines('none.txt')", "none.txt"), ("data.lines('b.jsonl', { limits = 3 })", "did you mean limit"),
+        ] {
+          let text = try printed("print(select(2, pcall(function() \(script) end)))")
+          #expect(text.contains(part), "\(script): \(text)")
+        }
+      }
+    }
+
+    @Test func argumentsFollowTheirDefaults() throws {
+      let script = """
+        arg = { "--n", "3", "--name=x y", "--no-fast", "--layers", "1,2", "--rate=0.25" }
+        local o = args.parse{ n = 1, name = "", fast = true, layers = { 0 }, rate = 1.5, other = "kept" }
+        print(o.n, o.name, o.fast, #o.layers, o.layers[2], o.rate, o.other)
+        arg = { "--nn", "3" }
+        print(select(2, pcall(args.parse, { n = 1 })))
+        arg = { "--n", "many" }
+        print(select(2, pcall(args.parse, { n = 1 })))
+        """
+      let text = try printed(script)
+      #expect(text.hasPrefix("3\tx y\tfalse\t2\t2\t0.25\tkept\n"))
+      #expect(text.contains("did you mean n") && text.contains("expects a number, found 'many'"))
+    }
+
+    @Test func runsKeepRowsTensorsAndFacts() throws {
+      try inFolder {
+        let script = """
+          local r = run.start("trial", { seed = 4 })
+          r:row{ layer = 1, rate = 0.5, list = { 1, 2 } }
+          r:row{ layer = 2, name = "a\\nb" }
+          r:save("v", tensor.from({ 1, 2, 3 }))
+          r:save("both", { a = tensor.ones(2), b = tensor.zeros(2, 2) })
+          print(tensor.load(r.folder .. "/v.safetensors").value, #tensor.load(r.folder .. "/both.safetensors").b)
+          local rows = data.jsonl(r.folder .. "/rows.jsonl")
+          print(#rows, rows[1].list[2], rows[2].name)
+          print(data.jsonl(r.folder .. "/run.json")[1].seed)
+          print(pcall(r.save, r, "../out", tensor.ones(1)))
+          """
+        let text = try printed(script)
+        #expect(text.contains("[1 2 3]") || text.contains("[3]"))
+        #expect(text.contains("\n2\t2\ta\nb\n4\nfalse\t"), "\(text)")
+      }
+    }
+
+    /// A sweep that stops half-way goes on where it stopped, with the same rows.
+    @Test func sweepsResume() throws {
+      try inFolder {
+        let script = """
+          calls, limit = 0, ...
+          local function go()
+            return sweep{ name = "grid", grid = { layer = { 0, 1, 2 }, coeff = { 1, 2.5 } }, order = { "layer", "coeff" },
+              run = function(point)
+                if calls == limit then error("stopped") end
+                calls = calls + 1
+                return { value = point.layer * 10 + point.coeff }
+              end }
+          end
+          limit = 4
+          print(pcall(go))
+          limit = nil
+          local rows = go()
+          print(calls, #rows, rows[1].value, rows[6].value, rows[2].coeff)
+          go()
+          print(calls)
+          """
+        let text = try printed(script)
+        #expect(text.contains("stopped") && text.hasSuffix("6\t6\t1\t22.5\t2.5\n6\n"), "\(text)")
+        // A row that a crash cut short is made again.
+        let path = "runs/grid/rows.jsonl"
+        let whole = try String(contentsOfFile: path, encoding: .utf8)
+        try write(path, String(whole.dropLast(10)))
+        let again = try printed(script.replacingOccurrences(of: "limit = 4", with: "limit = 99"))
+        #expect(again.hasSuffix("1\t6\t1\t22.5\t2.5\n1\n"), "\(again)")
+      }
+    }
+
+    @Test func loopsWithProgressYieldWhatTheyWould() throws {
+      let script = """
+        local n = 0
+        for i, x in progress({ "a", "b", "c" }, "letters") do n = n + i io.write(x) end
+        print(n)
+        for k in progress(string.gmatch("x y", "%a"), "words") do io.write(k) end
+        print()
+        for i in progress({}, "none") do print("never") end
+        """
+      #expect(try printed(script).hasSuffix("6\n\n") || (try printed(script)).contains("6"))
+    }
+  }
+}
