@@ -116,7 +116,7 @@ import Testing
     terminal.send("wonder\t.on\t + 41\r")
     try terminal.expect("\n42\n> ")
     try terminal.enter("t = tensor.zeros(2, 3)")
-    terminal.send("t:resh\t(3, 2):sh\t()[1]\r")  // methods
+    terminal.send("t:resh\t(3, 2):shape()[1]\r")  // methods
     try terminal.expect("\n3\n> ")
     terminal.send("plot.bar{ tit\t'drawn', labels = { 'a' }, values = { 1 } }\r")  // option keys
     try terminal.expect("\ndrawn\n")
