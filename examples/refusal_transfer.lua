@@ -19,9 +19,10 @@ local opt = args.parse{
   n = 64,             -- test prompts of each kind
   harmful = "", harmless = "", -- files of your own (.txt lines, or .jsonl with instruction, prompt or text)
   draws = 5,          -- random vectors of each kind
-  draw_n = 24,        -- test prompts for each random vector
-  texts = 24,         -- prompts whose answers are generated
-  tokens = 16,        -- new tokens of each answer
+  draw_n = 16,        -- test prompts for each random vector
+  texts = 16,         -- prompts whose answers are generated
+  tokens = 12,        -- new tokens of each answer
+  coeff = 1,          -- magnitude of every addition, random ones included
   seed = 0,
 }
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
@@ -52,7 +53,7 @@ for _, kind in ipairs{ "harmful", "harmless" } do
   end
   prompts[kind].test = first(prompts[kind].test, opt.n)
 end
-local general = first(data.lines(here .. "/data/general_text.txt"), 5)
+local general = first(data.lines(here .. "/data/general_text.txt"), 4)
 for i, text in ipairs(general) do general[i] = text:match("^.-%. .-%.") or text end -- two sentences of each
 
 ---------------------------------------------------------------------------------------------------- models
@@ -147,7 +148,7 @@ local on_general = target:reference{ texts = general }
 local function measure(action, vector, n, with_text)
   return steer.with(target, function(s)
     if action == "ablate" then s:ablate{ dir = vector } end
-    if action == "add" then s:add{ dir = vector, layer = native.layer } end
+    if action == "add" then s:add{ dir = vector, layer = native.layer, coeff = opt.coeff } end
     local row = {}
     if action ~= "add" then row.harmful = odds(target, first(prompts.harmful.test, n)) end
     if action ~= "ablate" then row.harmless = odds(target, first(prompts.harmless.test, n)) end
@@ -296,9 +297,11 @@ end
 print("\nWhat this says")
 for _, action in ipairs{ "ablate", "add" } do
   local column = action == "add" and "harmless" or "harmful"
+  local sign = action == "add" and 1 or -1
   local own = effect(action, "native") - plain[action]
-  local wanted = action == "add" and own > 0 or action == "ablate" and own < 0
-  print(("- %s, native: log-odds %+.2f (%s)."):format(action, own, wanted and "as intended" or "not the intended sign"))
+  local moves = sign * own > 0.25 -- a quarter of a nat: less is no effect worth comparing
+  print(("- %s, native: log-odds %+.2f; %s."):format(
+    action, own, moves and "as intended" or sign * own < -0.25 and "against the intended sign" or "no effect to speak of"))
   for _, entry in ipairs(vectors) do
     if entry[1] ~= "native" then
       local value = effect(action, entry[1])
@@ -307,8 +310,9 @@ for _, action in ipairs{ "ablate", "add" } do
         local range = ranges[action .. " " .. kind[1] .. " " .. column]
         if action == "add" and value > range.high or action == "ablate" and value < range.low then beaten = beaten + 1 end
       end
-      print(("  %s: %+.2f, %.0f %% of native; beyond all draws of %d of %d kinds of random vector."):format(
-        entry[1], value - plain[action], 100 * (value - plain[action]) / own, beaten, #kinds))
+      local share = moves and (", %.0f %% of native"):format(100 * (value - plain[action]) / own) or ""
+      print(("  %s: %+.2f%s; beyond all draws of %d of %d kinds of random vector."):format(
+        entry[1], value - plain[action], share, beaten, #kinds))
     end
   end
 end

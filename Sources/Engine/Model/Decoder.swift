@@ -20,7 +20,8 @@ final class Decoder {
   ///
   /// `tokens` are the rows of all sequences, one after the other. Keys and values of the rows join each sequence's
   /// cache. Throws `.token` for ids out of range, `.interrupted` on Ctrl-C, and what hooks throw.
-  func forward(_ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?) throws {
+  /// `depth`: blocks to run, where later ones matter to nobody.
+  func forward(_ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil) throws {
     let rows = tokens.count, w = workspace, c = configuration
     try w.reserve(rows)
     var furthest = 0
@@ -31,7 +32,7 @@ final class Decoder {
     for layer in c.layers { table(layer.rotaryBase).grow(to: furthest) }
     try embed(tokens)
     try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
-    for layer in 0..<c.layerCount {
+    for layer in 0..<min(depth ?? c.layerCount, c.layerCount) {
       try Interrupt.check()
       try attention(layer, rows, sequences, plan)
       try mlp(layer, rows, sequences, plan)

@@ -41,8 +41,10 @@ extension Model {
   ) throws -> [RunResult] {
     var results: [RunResult] = []
     results.reserveCapacity(prompts.count)
-    try forEachBatch(prompts, captures: captures, intervening: intervening, lookAtFinalNorm: logits == .all) {
-      range, sequences, isNormed in
+    try forEachBatch(
+      prompts, captures: captures, intervening: intervening, lookAtFinalNorm: logits == .all,
+      needsOutput: logits != .none
+    ) { range, sequences, isNormed in
       for sequence in sequences {
         let rows = logits == .all ? Array(0..<sequence.span.count) : [sequence.span.count - 1]
         var tensor: Tensor?
@@ -156,11 +158,14 @@ extension Model {
 
   /// Runs prompts batch by batch and lets `body` read logits before the workspace is reused.
   private func forEachBatch(
-    _ prompts: [Prompt], captures: [CaptureRequest], intervening: Bool, lookAtFinalNorm: Bool,
+    _ prompts: [Prompt], captures: [CaptureRequest], intervening: Bool, lookAtFinalNorm: Bool, needsOutput: Bool = true,
     _ body: (_ range: Range<Int>, _ sequences: [BatchSequence], _ isNormed: Bool) throws -> Void
   ) throws {
     try check(prompts)
     let list = intervening && !interventions.isEmpty ? interventions : nil
+    // Where only captures look on, blocks after the last captured one need not run.
+    let stops = !needsOutput && list == nil && captures.allSatisfy(\.site.hasLayer)
+    let depth = stops ? captures.flatMap(\.layers).max().map { $0 + 1 } ?? 0 : nil
     let plan = try makePlan(list, captures, prompts, limits: prompts.map(\.tokens.count))
     try exclusively {
       var start = 0
@@ -179,7 +184,7 @@ extension Model {
             BatchSequence(index: i, row: tokens.count, span: 0..<count, isGenerated: false, cache: cache))
           tokens += prompts[i].tokens
         }
-        try decoder.forward(tokens, sequences, plan: plan)
+        try decoder.forward(tokens, sequences, plan: plan, depth: depth)
         let needsNorm = lookAtFinalNorm || plan?.isUsed(.finalNorm, layer: nil) == true
         if needsNorm { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }
         try body(start..<end, sequences, needsNorm)

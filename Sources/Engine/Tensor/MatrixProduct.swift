@@ -21,7 +21,7 @@ enum MatrixProduct {
   }
 
   /// One pool only: OpenBLAS's own threads would spin against the engine's.
-  private static let singleThreaded: Void = openblas_set_num_threads(1)
+  static let singleThreaded: Void = openblas_set_num_threads(1)
 
   /// `c = alpha * a * b + beta * c` for a `[m, k]`, b `[k, n]`, c `[m, n]` (as read). Sizes beyond 2^31 are refused.
   static func multiply(

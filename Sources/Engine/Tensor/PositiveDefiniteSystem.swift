@@ -9,6 +9,7 @@ public struct PositiveDefiniteSystem {
   /// `matrix`: `order * order` values, symmetric. Throws `.numeric` where it is not positive definite.
   public init(_ matrix: [Double], order: Int) throws {
     precondition(matrix.count == order * order)
+    _ = MatrixProduct.singleThreaded
     self.order = order
     factor = matrix
     guard order > 0 else { return }

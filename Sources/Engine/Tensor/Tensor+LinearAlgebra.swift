@@ -85,6 +85,7 @@ extension Tensor {
   }
 
   private func matrixSizes(_ operation: String) throws -> (Int, Int) {
+    _ = MatrixProduct.singleThreaded
     guard rank == 2 else { throw EngineError(.shape, "\(operation): \(shapeText(shape)) is not a matrix") }
     guard shape[0] < 1 << 20, shape[1] < 1 << 20, count < Int(Int32.max) else {
       throw EngineError(.shape, "\(operation): a matrix of shape \(shapeText(shape)) is too large")
