@@ -37,8 +37,13 @@ extension LuaTests {
         ("probe.options{ layer = 1.5 }", "expected an integer from 0 to 29, found number 1.5"),
         ("probe.options{ layer = '1' }", "found string \"1\""),
         ("probe.options{ layer = 1, coeff = 0/0 }", "expected a finite number, found number"),
-        ("probe.options{ layer = 1, scale = 'unt' }", "\"unt\" is not one of \"raw\", \"unit\", \"relative\" (did you mean unit"),
-        ("probe.options{ layer = 1, layers = { 1, {} } }", "option 'layers', entry 2: expected an integer, found table"),
+        (
+          "probe.options{ layer = 1, scale = 'unt' }",
+          "\"unt\" is not one of \"raw\", \"unit\", \"relative\" (did you mean unit"
+        ),
+        (
+          "probe.options{ layer = 1, layers = { 1, {} } }", "option 'layers', entry 2: expected an integer, found table"
+        ),
       ] {
         let message = try failure(source).message
         #expect(message.contains(expected), "\(source): \(message)")
@@ -48,7 +53,8 @@ extension LuaTests {
     @Test func oneObjectIsOneLuaValue() throws {
       let (state, output) = try makeState()
       defer { state.close() }
-      try state.execute(chunk: Array("p = probe.new() p:keep(function(x) return x + 1 end) print(p:fire(4))".utf8), name: "=t")
+      try state.execute(
+        chunk: Array("p = probe.new() p:keep(function(x) return x + 1 end) print(p:fire(4))".utf8), name: "=t")
       #expect(output.text == "5\n")
     }
 
@@ -70,18 +76,22 @@ extension LuaTests {
       let reference = try state.evaluate("probe.new()")
       try state.execute(chunk: Array("all = {} for i = 1, 1000 do all[i] = probe.new() end".utf8), name: "=t")
       #expect(Probe.livingCount == before + 1001)
-      #expect(throws: LuaError.self) { try state.execute(chunk: Array("local p = probe.new() error('x')".utf8), name: "=t") }
+      #expect(throws: LuaError.self) {
+        try state.execute(chunk: Array("local p = probe.new() error('x')".utf8), name: "=t")
+      }
       state.close()
       #expect(Probe.livingCount == before)
       #expect(state.describe(reference[0]) == "(gone)")
     }
 
     @Test func finalisersMayCallSwiftWhileTheStateGoes() throws {
-      let before = Probe.livingCount, output = PlainOutput(keeping: true)
+      let before = Probe.livingCount
+      let output = PlainOutput(keeping: true)
       do {
         let state = try LuaState(output: output, modules: Module.standard + [probeModule])
         try state.execute(
-          chunk: Array("""
+          chunk: Array(
+            """
             kept = setmetatable({}, { __gc = function()
               local p = probe.new() p:keep(print) print(pcall(p.fire, p, 1)) probe.fail("late") end })
             """.utf8), name: "=t")
@@ -103,7 +113,8 @@ extension LuaTests {
       #expect(
         try printed("local h = probe.handle() do local k <close> = h end do local k <close> = h end print(h.closed)")
           == "2\n")
-      let text = try printed("""
+      let text = try printed(
+        """
         local p = probe.new()
         do local q <close> = p end
         do local q <close> = p end

@@ -15,7 +15,6 @@ extension LuaTests {
       #expect(try shown("{}") == "{}")
       #expect(try shown("{ 1, 2, b = 'x\\n', a = { true } }") == #"{ 1, 2, a = { true }, b = "x\n" }"#)
       #expect(try shown("{ [10] = 1, ['a b'] = 2, [2.5] = 3 }") == #"{ [2.5] = 3, [10] = 1, ["a b"] = 2 }"#)
-      #expect(try shown("{ {{{{}}}} }") == "{ { { { } } } }".replacing("{ }", with: "{... 1 item}") || true)
       #expect(try shown("probe.new(), { probe.new() }") == "probe\n{ probe }")
       #expect(try shown("probe.options") == "function: probe.options{ layer = }")
     }
@@ -25,9 +24,11 @@ extension LuaTests {
       #expect(try shown("(function() local t = { 1 } t.me = t return t end)()") == "{ 1, me = (cycle) }")
       let long = try shown("(function() local t = {} for i = 1, 1000 do t[i] = i end return t end)()")
       #expect(long.contains("30,") && !long.contains("31,") && long.contains("... 970 more"))
-      #expect(try shown("(function() local t = {} for i = 1, 20000 do t['k' .. i] = i end return t end)()").count < 1500)
+      #expect(
+        try shown("(function() local t = {} for i = 1, 20000 do t['k' .. i] = i end return t end)()").count < 1500)
       #expect(try shown("{ string.rep('x', 1e6) }").count < 300)
-      #expect(try shown("setmetatable({}, { __tostring = function() error('no') end })").contains("error in __tostring"))
+      #expect(
+        try shown("setmetatable({}, { __tostring = function() error('no') end })").contains("error in __tostring"))
       #expect(try shown("setmetatable({}, { __index = function() error('no') end, __pairs = error })") == "{}")
     }
   }
@@ -73,13 +74,16 @@ extension LuaTests {
 
     @Test func metamethodsNeverRun() throws {
       let prepare = """
-        t = setmetatable({ a = setmetatable({}, { __index = function() ran = true end }) }, { __index = function() ran = true end })
+        t = setmetatable({ a = setmetatable({}, { __index = function() ran = true end }) },
+          { __index = function() ran = true end })
         setmetatable(_G, { __index = function() ran = true end })
         """
       let (state, output) = try makeState()
       defer { state.close() }
       try state.execute(chunk: Array(prepare.utf8), name: "=t")
-      for line in ["t.x.", "t.a.b.", "zz", "zz.", "t:", "f{ x = \""] { _ = state.complete(line: line, cursor: line.utf8.count) }
+      for line in ["t.x.", "t.a.b.", "zz", "zz.", "t:", "f{ x = \""] {
+        _ = state.complete(line: line, cursor: line.utf8.count)
+      }
       try state.execute(chunk: Array("print(rawget(_G, 'ran'))".utf8), name: "=t")
       #expect(output.text == "nil\n")
     }

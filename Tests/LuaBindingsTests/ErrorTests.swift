@@ -15,7 +15,8 @@ extension LuaTests {
     }
 
     @Test func errorObjectsHaveFieldsAndText() throws {
-      let text = try printed("""
+      let text = try printed(
+        """
         local ok, e = pcall(probe.fail, "bad")
         print(ok, e.message, e.kind, type(e.traceback), tostring(e), "in " .. e)
         print(getmetatable(e))
@@ -36,7 +37,8 @@ extension LuaTests {
     }
 
     @Test func nestedErrorsAreNotDoubled() throws {
-      let error = try failure("""
+      let error = try failure(
+        """
         local function hook() error("boom") end
         probe.apply(function()
           probe.apply(hook, 1)
@@ -54,7 +56,8 @@ extension LuaTests {
     }
 
     @Test func wrappedErrorsCarryTheirCause() throws {
-      let text = try printed("""
+      let text = try printed(
+        """
         local ok, e = pcall(probe.wrap, function() error("inner") end)
         print(tostring(e)) print(tostring(e.cause)) print(e.kind)
         """)
@@ -65,7 +68,8 @@ extension LuaTests {
     }
 
     @Test func tablesThrownThroughSwiftAreTheSameTable() throws {
-      let text = try printed("""
+      let text = try printed(
+        """
         local thrown = { code = 7 }
         local ok, e = pcall(probe.apply, function() error(thrown) end, 1)
         print(ok, e == thrown, e.code)
@@ -74,7 +78,8 @@ extension LuaTests {
     }
 
     @Test func uncaughtTablesHaveAText() throws {
-      #expect(try failure("error(setmetatable({}, { __tostring = function() return 'custom' end }))").message == "custom")
+      #expect(
+        try failure("error(setmetatable({}, { __tostring = function() return 'custom' end }))").message == "custom")
       #expect(try failure("error(setmetatable({}, { __tostring = error }))").message.isEmpty == false)
       #expect(try failure("error()").message == "nil")
     }
@@ -99,8 +104,9 @@ extension LuaTests {
       #expect(
         try printed("print(pcall(coroutine.wrap(function() coroutine.wrap(function() error('x') end)() end)))")
           == "false\ttest:1: x\n")
-      #expect(try printed("print(pcall(function() coroutine.wrap(function() error('x', 0) end)() end))")
-        == "false\ttest:1: x\n")
+      #expect(
+        try printed("print(pcall(function() coroutine.wrap(function() error('x', 0) end)() end))")
+          == "false\ttest:1: x\n")
     }
 
     @Test func misspeltGlobalsAndFieldsNameTheNearest() throws {
@@ -118,7 +124,8 @@ extension LuaTests {
       defer { state.close() }
       let exit = try #require(throws: LuaExit.self) {
         try state.execute(
-          chunk: Array("""
+          chunk: Array(
+            """
             local guard <close> = setmetatable({}, { __close = function() print("closed") end })
             coroutine.wrap(function() pcall(function() xpcall(os.exit, print, 3) end) print("never") end)()
             print("never")

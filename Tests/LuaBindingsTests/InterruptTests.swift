@@ -32,14 +32,17 @@ extension LuaTests {
         """
       #expect(try printed(nested).contains("interrupted"))
       #expect(
-        try failure("local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = function()"
-          + " probe.interrupt() \(Self.spin) end }) coroutine.yield() end)"
-          + " coroutine.resume(co) error(select(2, coroutine.close(co)))").isInterruption)
+        try failure(
+          "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = function()"
+            + " probe.interrupt() \(Self.spin) end }) coroutine.yield() end)"
+            + " coroutine.resume(co) error(select(2, coroutine.close(co)))"
+        ).isInterruption)
     }
 
     @Test func firstCanBeCaughtOnce() throws {
       #expect(
-        try printed("""
+        try printed(
+          """
           local ok, e = pcall(function() probe.interrupt() \(Self.spin) end)
           local n = 0 for i = 1, 1000 do n = n + i end
           print(ok, e.kind, n)
@@ -47,7 +50,8 @@ extension LuaTests {
     }
 
     @Test func secondCannotBeSwallowed() throws {
-      let error = try failure("""
+      let error = try failure(
+        """
         local presses = 0
         for _ = 1, 10 do
           pcall(function()
@@ -60,7 +64,8 @@ extension LuaTests {
     }
 
     @Test func secondStopsResumeLoops() throws {
-      let error = try failure("""
+      let error = try failure(
+        """
         local presses = 0
         for _ = 1, 10 do
           coroutine.resume(coroutine.create(function()
@@ -106,7 +111,8 @@ extension LuaTests {
             }
           ]))
       try state.execute(
-        chunk: Array("local ok, e = pcall(busy.work) probe.poll() for i = 1, 100 do end print(ok, e.kind)".utf8), name: "=t")
+        chunk: Array("local ok, e = pcall(busy.work) probe.poll() for i = 1, 100 do end print(ok, e.kind)".utf8),
+        name: "=t")
       #expect(output.text == "false\tinterrupted\n")
     }
 
@@ -128,7 +134,8 @@ extension LuaTests {
     }
 
     @Test func closersRunAfterAnInterruption() throws {
-      let text = try printed("""
+      let text = try printed(
+        """
         pcall(function()
           local guard <close> = setmetatable({}, { __close = function() print("closed") end })
           probe.interrupt()

@@ -64,7 +64,8 @@ extension LuaTests {
         xpcall(probe.fail, function(e) return e.message .. "h" end, "z")
         try(load, "x = = 1") try(require, "nope") try(string.rep, "x", 3000)
         """
-      var succeeded = 0, failed = 0
+      var succeeded = 0
+      var failed = 0
       for room in stride(from: 0, to: 60_000, by: 401) {
         let (state, _) = try makeState()
         state.collectGarbage()

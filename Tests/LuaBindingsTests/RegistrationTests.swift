@@ -16,9 +16,12 @@ extension LuaTests {
 
     @Test func everyRowIsDocumented() {
       for (name, row) in Self.rows {
-        #expect(!row.signature.isEmpty && !row.summary.isEmpty && !row.results.isEmpty && !row.example.isEmpty, "\(name)")
+        #expect(
+          !row.signature.isEmpty && !row.summary.isEmpty && !row.results.isEmpty && !row.example.isEmpty, "\(name)")
         #expect(row.summary.hasSuffix("."), "\(name): the summary is a sentence")
-        for option in row.options { #expect(!option.type.isEmpty && !option.summary.isEmpty, "\(name), \(option.name)") }
+        for option in row.options {
+          #expect(!option.type.isEmpty && !option.summary.isEmpty, "\(name), \(option.name)")
+        }
         #expect(Set(row.options.map(\.name)).count == row.options.count, "\(name)")
       }
       for module in Module.standard {

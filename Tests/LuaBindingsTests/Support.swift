@@ -21,7 +21,9 @@ final class Probe: LuaObject {
 
   static let luaType = ObjectType(
     "probe", "An object of the tests.",
-    fields: [Field("closed", "integer", "How often it was closed.") { call in call.push(try call.this(Probe.self).closed) }],
+    fields: [
+      Field("closed", "integer", "How often it was closed.") { call in call.push(try call.this(Probe.self).closed) }
+    ],
     methods: [
       Function("keep", "p:keep(f)", "Keeps a function.", results: "nothing", example: "") { call in
         let probe = try call.this(Probe.self)
@@ -84,7 +86,8 @@ let probeModule = Module(
       try Interrupt.check()
       return 0
     },
-    Function("partial", "probe.partial()", "Returns what there is after Ctrl-C.", results: "string", example: "") { call in
+    Function("partial", "probe.partial()", "Returns what there is after Ctrl-C.", results: "string", example: "") {
+      call in
       pressInterrupt()
       call.state.deferInterruption()
       return call.push("what there is")
@@ -104,7 +107,8 @@ let probeModule = Module(
       ], results: "text", example: ""
     ) { call in
       let options = try call.options()
-      let layer = try options.integer("layer", in: 0...29), coeff = try options.number("coeff")
+      let layer = try options.integer("layer", in: 0...29)
+      let coeff = try options.number("coeff")
       let layers = try options.optional("layers")?.oneOrMany { try $0.integer() } ?? []
       return call.push("\(layer) \(coeff) \(try options.choice("scale")) \(layers)")
     },

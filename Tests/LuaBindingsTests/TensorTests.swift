@@ -7,13 +7,17 @@ import Testing
 extension LuaTests {
   @Suite struct TensorModule {
     @Test func makingAndReading() throws {
-      #expect(try printed("local t = tensor.zeros(2, 3) print(#t, t:shape()[2], t[1][3], t[-1]:sum())") == "2\t3\t0.0\t0.0\n")
+      #expect(
+        try printed("local t = tensor.zeros(2, 3) print(#t, t:shape()[2], t[1][3], t[-1]:sum())") == "2\t3\t0.0\t0.0\n")
       #expect(try printed("print(tensor.from({ { 1, 2 }, { 3, 4 } })[2][-2])") == "3.0\n")
-      #expect(try printed("for i, x in ipairs(tensor.from({ 5, 6.5 }):to_table()) do print(i, x) end") == "1\t5\n2\t6.5\n")
+      #expect(
+        try printed("for i, x in ipairs(tensor.from({ 5, 6.5 }):to_table()) do print(i, x) end") == "1\t5\n2\t6.5\n")
       #expect(try printed("for i, x in ipairs(tensor.from({ 5, 6 })) do print(i, x) end") == "1\t5.0\n2\t6.0\n")
-      #expect(try printed("print(tensor.ones({ 2, 2 }):sum(), tensor.from(3):item(), #tensor.from({}))") == "4.0\t3.0\t0\n")
+      #expect(
+        try printed("print(tensor.ones({ 2, 2 }):sum(), tensor.from(3):item(), #tensor.from({}))") == "4.0\t3.0\t0\n")
       let same = "print(tensor.randn(3, { seed = 4 }):allclose(tensor.randn(3, { seed = 4 })), "
-      #expect(try printed(same + "tensor.randn(3, { seed = 4 }):allclose(tensor.randn(3, { seed = 5 })))") == "true\tfalse\n")
+      #expect(
+        try printed(same + "tensor.randn(3, { seed = 4 }):allclose(tensor.randn(3, { seed = 5 })))") == "true\tfalse\n")
       #expect(try printed("print(tensor.ones(5):allclose(tensor.ones(5) + 1e-3, { atol = 1e-2 }))") == "true\n")
     }
 
@@ -37,18 +41,21 @@ extension LuaTests {
 
     @Test func reductionsAndAlgebra() throws {
       #expect(
-        try printed("""
+        try printed(
+          """
           local t = tensor.from({ { 3, 4 }, { 0, 12 } })
           print(t:sum(), t:mean(), t:max(), t:min(), t:sum(1)[2], t:norm(2)[1], t:max(-1)[2], t[2]:argmax())
           """) == "19.0\t4.75\t12.0\t0.0\t16.0\t5.0\t12.0\t2\n")
       #expect(
-        try printed("""
+        try printed(
+          """
           local values, places = tensor.from({ 3, 9, 4 }):topk(2)
           local rows, lists = tensor.from({ { 1, 2 }, { 4, 3 } }):topk(1)
           print(values[1], places[1], places[2], rows:shape()[2], lists[2][1], tensor.zeros(4):softmax(1)[3])
           """) == "9.0\t2\t3\t1\t1\t0.25\n")
       #expect(
-        try printed("""
+        try printed(
+          """
           local a = tensor.randn(5, 3, { seed = 1 })
           local u, s, vt = a:svd()
           print(((u * s):matmul(vt)):allclose(a, { atol = 1e-5 }))
@@ -74,11 +81,14 @@ extension LuaTests {
         ("local t = {} t[1] = t tensor.from(t)", "nested more than 16 deep"),
         ("print(tensor.zeros(2)[0])", "indices count from 1"), ("print(tensor.zeros(2)[4])", "index 4 is outside"),
         ("tensor.zeros(2):sum(2)", "dimensions count from 1"), ("tensor.zeros(2):sum(0)", "dimension 0 does not exist"),
-        ("print(tensor.zeros(2, 3) + tensor.zeros(2))", "[2, 3]"), ("print(tensor.zeros(2) + 'x')", "a tensor or a number"),
+        ("print(tensor.zeros(2, 3) + tensor.zeros(2))", "[2, 3]"),
+        ("print(tensor.zeros(2) + 'x')", "a tensor or a number"),
         ("tensor.zeros(2):shpe()", "did you mean shape"), ("tensor.zeross(2)", "did you mean zeros"),
-        ("print(tensor.zeros(2)[1.5])", "cannot be indexed by number 1.5"), ("local t = tensor.zeros(2) t[1] = 3", "read-only"),
+        ("print(tensor.zeros(2)[1.5])", "cannot be indexed by number 1.5"),
+        ("local t = tensor.zeros(2) t[1] = 3", "read-only"),
         ("tensor.randn(2, { sed = 1 })", "did you mean seed"), ("tensor.zeros(2, 3):matmul(tensor.zeros(2))", "matmul"),
-        ("tensor.zeros(3):topk(4)", "from 1 to 3"), ("local t = tensor.zeros(2) t:free() t:free() print(t:sum())", "freed"),
+        ("tensor.zeros(3):topk(4)", "from 1 to 3"),
+        ("local t = tensor.zeros(2) t:free() t:free() print(t:sum())", "freed"),
         ("tensor.load('/no/such.safetensors')", "/no/such.safetensors"), ("tensor.load('x.txt')", ".safetensors"),
         ("tensor.save('/tmp/x.safetensors', {})", "at least one entry"), ("tensor.zeros(2):item()", "holds 2 values"),
       ] {
@@ -93,7 +103,8 @@ extension LuaTests {
       defer { try? FileManager.default.removeItem(at: folder) }
       for name in ["t.safetensors", "t.npz"] {
         #expect(
-          try printed("""
+          try printed(
+            """
             local path = "\(folder.path)/\(name)"
             tensor.save(path, { a = tensor.randn(3, 4), b = tensor.ones(2) })
             local t = tensor.load(path)
@@ -101,7 +112,8 @@ extension LuaTests {
             """) == "true\t2.0\n")
       }
       #expect(
-        try printed("""
+        try printed(
+          """
           tensor.save("\(folder.path)/t.npy", tensor.from({ 1, 2 }))
           print(tensor.load("\(folder.path)/t.npy")[2])
           """) == "2.0\n")
@@ -113,7 +125,9 @@ extension LuaTests {
       #expect(text.count < 400)
       let (state, _) = try makeState()
       defer { state.close() }
-      #expect(try state.evaluate("{ tensor.ones(2) }").map { state.describe($0) } == ["{ f32 [2]  mean 1  sd 0  norm 1.414 }"])
+      #expect(
+        try state.evaluate("{ tensor.ones(2) }").map { state.describe($0) } == ["{ f32 [2]  mean 1  sd 0  norm 1.414 }"]
+      )
     }
 
     @Test func aHundredThousandTensorsStayBounded() throws {
@@ -123,10 +137,13 @@ extension LuaTests {
       let watch = Module(
         "watch", "Tensor memory.",
         functions: [
-          Function("live", "watch.live()", "Bytes.", results: "integer", example: "") { call in call.push(TensorMemory.live) }
+          Function("live", "watch.live()", "Bytes.", results: "integer", example: "") { call in
+            call.push(TensorMemory.live)
+          }
         ])
       state.install(watch)
-      let result = try state.evaluate("""
+      let result = try state.evaluate(
+        """
         (function()
           local most, kept, base = 0, {}, watch.live()
           for i = 1, 100000 do
@@ -150,10 +167,12 @@ extension LuaTests {
       defer { state.close() }
       TensorMemory.budget = TensorMemory.live + (64 << 20)
       try state.execute(
-        chunk: Array("for i = 1, 50 do local t = tensor.zeros(4 << 20) end print('garbage made room')".utf8), name: "=t")
+        chunk: Array("for i = 1, 50 do local t = tensor.zeros(4 << 20) end print('garbage made room')".utf8), name: "=t"
+      )
       #expect(output.text == "garbage made room\n")
       let error = try #require(throws: LuaError.self) {
-        try state.execute(chunk: Array("kept = {} for i = 1, 50 do kept[i] = tensor.zeros(1 << 20) end".utf8), name: "=t")
+        try state.execute(
+          chunk: Array("kept = {} for i = 1, 50 do kept[i] = tensor.zeros(1 << 20) end".utf8), name: "=t")
       }
       #expect(error.kind == "memory" && error.message.contains("budget of"))
       #expect(try state.evaluate("#kept > 5").map { state.describe($0) } == ["true"])

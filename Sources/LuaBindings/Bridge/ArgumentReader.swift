@@ -147,8 +147,8 @@ public struct ArgumentReader {
     return ArgumentReader(stack: stack, index: -1) { "\(label()), entry \(place)" }
   }
 
-  /// Names of the string keys, sorted; throws beyond `limit` keys or on a key that is no string (list entries aside when
-  /// `allowList`).
+  /// Names of the string keys, sorted; throws beyond `limit` keys or on a key that is no string (list entries aside
+  /// when `allowList`).
   public func fieldNames(limit: Int = 10_000, allowList: Bool = false) throws -> [String] {
     guard type == LUA_TTABLE else { throw mismatch("a table") }
     let top = stack.top

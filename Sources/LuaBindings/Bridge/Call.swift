@@ -38,7 +38,8 @@ public struct Call {
   /// Argument `index`, from 1, the object of a method not counted.
   public func argument(_ index: Int) -> ArgumentReader {
     let position = Int32(index + function.offset)
-    let name = self.name, parameters = function.row.parameters
+    let name = self.name
+    let parameters = function.row.parameters
     return ArgumentReader(stack: stack, index: position) {
       let parameter = index <= parameters.count ? " (\(parameters[index - 1]))" : ""
       return "\(name): argument \(index)\(parameter)"

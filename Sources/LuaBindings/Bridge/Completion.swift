@@ -15,8 +15,8 @@ public struct Completions: Sendable, Equatable {
 }
 
 extension LuaState {
-  /// Completes `line` at byte `cursor`: globals, fields, methods after a colon, option keys inside `f{`, choices and file
-  /// names inside strings. Reads tables raw; no metamethod runs.
+  /// Completes `line` at byte `cursor`: globals, fields, methods after a colon, option keys inside `f{`, choices and
+  /// file names inside strings. Reads tables raw; no metamethod runs.
   public func complete(line: String, cursor: Int) -> Completions {
     let bytes = Array(line.utf8.prefix(max(0, cursor)))
     let scanner = CompletionScanner(bytes)
@@ -111,7 +111,9 @@ extension LuaState {
 
   /// String keys of the table on top that can stand after a dot.
   private func tableKeys(on stack: LuaStack, functionsOnly: Bool) -> [String] {
-    let pointer = stack.pointer, table = lua_absindex(pointer, -1), base = stack.top
+    let pointer = stack.pointer
+    let table = lua_absindex(pointer, -1)
+    let base = stack.top
     defer { lua_settop(pointer, base) }
     guard lua_type(pointer, table) == LUA_TTABLE, act_keys(pointer, table, 5000) == LUA_OK else { return [] }
     let count = min(5000, Int(lua_tointegerx(pointer, -1, nil)))
@@ -137,7 +139,9 @@ extension LuaState {
       if key == nil { key = frame.key }
       if frame.opener == UInt8(ascii: "{") {
         var callee = frame.callee
-        if callee.isEmpty, depth > 0, frames[depth - 1].opener == UInt8(ascii: "(") { callee = frames[depth - 1].callee }
+        if callee.isEmpty, depth > 0, frames[depth - 1].opener == UInt8(ascii: "(") {
+          callee = frames[depth - 1].callee
+        }
         if let row = row(of: callee), !row.options.isEmpty { return (row, key, frame.keys) }
         if callee.isEmpty, frame.key == nil, key == nil { continue }
         if !callee.isEmpty { return nil }
@@ -183,7 +187,8 @@ extension LuaState {
     return names.filter { $0.hasPrefix(prefix) && (!$0.hasPrefix(".") || prefix.hasPrefix(".")) }.sorted().prefix(500)
       .map { name in
         var isFolder: ObjCBool = false
-        _ = FileManager.default.fileExists(atPath: (path as NSString).appendingPathComponent(name), isDirectory: &isFolder)
+        _ = FileManager.default.fileExists(
+          atPath: (path as NSString).appendingPathComponent(name), isDirectory: &isFolder)
         return isFolder.boolValue ? name + "/" : name
       }
   }

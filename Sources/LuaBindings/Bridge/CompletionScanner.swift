@@ -37,7 +37,8 @@ struct CompletionScanner {
     var place = 0
     var isUnknown = false  // after `)` or `]`: a value nobody can see without running the line
     while place < line.count {
-      let byte = line[place], next = place + 1 < line.count ? line[place + 1] : 0
+      let byte = line[place]
+      let next = place + 1 < line.count ? line[place + 1] : 0
       if byte == UInt8(ascii: "-"), next == UInt8(ascii: "-") { return }
       if isNameByte(byte) {
         let start = place

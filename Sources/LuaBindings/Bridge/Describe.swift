@@ -52,7 +52,8 @@ private indirect enum DescribedNode {
   /// A list of short values, as many on a line as fit.
   private func wrapped(_ items: [String], width: Int, indent: Int) -> String {
     let space = String(repeating: " ", count: indent + 2)
-    var lines: [String] = [], line = space
+    var lines: [String] = []
+    var line = space
     for item in items {
       if line.count + item.count + 2 > width, line != space {
         lines.append(line)
@@ -93,7 +94,8 @@ private struct Describer {
   }
 
   private mutating func table(at index: Int32, depth: Int) -> DescribedNode {
-    let pointer = stack.pointer, base = stack.top
+    let pointer = stack.pointer
+    let base = stack.top
     guard lua_checkstack(pointer, 16) != 0 else { return .leaf("{...}") }
     defer { lua_settop(pointer, base) }
     if lua_getmetatable(pointer, index) != 0 {
@@ -105,7 +107,8 @@ private struct Describer {
     guard let identity = lua_topointer(pointer, index) else { return .leaf("{...}") }
     if open.contains(identity) { return .leaf("(cycle)") }
     guard act_keys(pointer, index, 10_000) == LUA_OK else { return .leaf("{...}") }
-    let count = Int(lua_tointegerx(pointer, -1, nil)), keys = lua_absindex(pointer, -2)
+    let count = Int(lua_tointegerx(pointer, -1, nil))
+    let keys = lua_absindex(pointer, -2)
     if count == 0 { return .table([]) }
     if depth >= Self.maximumDepth || budget <= 0 { return .leaf("{... \(count) item\(count == 1 ? "" : "s")}") }
     open.append(identity)
@@ -129,7 +132,7 @@ private struct Describer {
     return .table(items)
   }
 
-  /// Keys that are not in the list part, as `name = ` texts with their places in the list of keys: numbers, then strings.
+  /// Keys outside the list part, as `name = ` texts with their places in the list of keys: numbers, then strings.
   private func sortedKeys(_ keys: Int32, count: Int, after listed: Int) -> [(String, Int)] {
     let pointer = stack.pointer
     var found: [(rank: Int, number: Double, text: String, place: Int)] = []

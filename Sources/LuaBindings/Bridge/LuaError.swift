@@ -81,11 +81,17 @@ extension LuaStack {
     var cause: Int32 = 0
     for text in error.causes.reversed() {
       pushError(kind: error.kind, message: text, cause: cause)
-      if cause != 0 { lua_rotate(pointer, -2, 1); lua_settop(pointer, -2) }
+      if cause != 0 {
+        lua_rotate(pointer, -2, 1)
+        lua_settop(pointer, -2)
+      }
       cause = lua_gettop(pointer)
     }
     pushError(kind: error.kind, message: error.message, cause: cause)
-    if cause != 0 { lua_rotate(pointer, -2, 1); lua_settop(pointer, -2) }
+    if cause != 0 {
+      lua_rotate(pointer, -2, 1)
+      lua_settop(pointer, -2)
+    }
     if let place = error.place { setField("where", place) }
     if let traceback = error.traceback, error.causes.isEmpty { setField("traceback", traceback) }
   }

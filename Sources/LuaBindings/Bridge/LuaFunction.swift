@@ -59,7 +59,8 @@ public final class LuaFunctionKey {
   /// and alive (usually the object of the current method).
   public init(_ reader: ArgumentReader, in owner: any LuaObject) throws {
     guard reader.isFunction else { throw reader.mismatch("a function") }
-    let stack = reader.stack, pointer = stack.pointer
+    let stack = reader.stack
+    let pointer = stack.pointer
     let opaque = Unmanaged.passUnretained(owner as AnyObject).toOpaque()
     guard act_pushexisting(pointer, opaque) else { throw reader.error("the object that should keep it is gone") }
     defer { stack.pop(2) }
@@ -116,7 +117,8 @@ public final class LuaFunctionKey {
 extension Call {
   /// Calls a function and leaves all its results as this call's; returns how many.
   func pushResults(of function: LuaFunction, _ arguments: [any LuaPushable]) throws -> Int {
-    let pointer = stack.pointer, base = stack.top
+    let pointer = stack.pointer
+    let base = stack.top
     guard lua_checkstack(pointer, Int32(arguments.count + 32)) != 0 else { throw LuaError("lua", "stack overflow") }
     lua_pushvalue(pointer, function.index)
     for argument in arguments { argument.push(on: stack) }
@@ -130,7 +132,8 @@ extension Call {
   func callValue(at index: Int32, _ arguments: [any LuaPushable]) throws -> Int {
     let pointer = stack.pointer
     guard lua_checkstack(pointer, Int32(arguments.count + 32)) != 0 else { throw LuaError("lua", "stack overflow") }
-    let base = stack.top, place = lua_absindex(pointer, index)
+    let base = stack.top
+    let place = lua_absindex(pointer, index)
     lua_pushvalue(pointer, place)
     for argument in arguments { argument.push(on: stack) }
     guard act_pcall(pointer, Int32(arguments.count), LUA_MULTRET) == LUA_OK else { throw stack.takeError() }
@@ -147,7 +150,8 @@ extension LuaStack {
 extension Call {
   /// Pushes a new list of the entries `places` of the list in argument `index`.
   func pushList(_ places: [Int], of index: Int) {
-    let pointer = stack.pointer, source = Int32(index + function.offset)
+    let pointer = stack.pointer
+    let source = Int32(index + function.offset)
     lua_checkstack(pointer, 8)
     lua_createtable(pointer, Int32(clamping: places.count), 0)
     for (i, place) in places.enumerated() {

@@ -44,7 +44,9 @@ public struct LuaStack {
   func bytes(at index: Int32) -> [UInt8] {
     var count = 0
     guard lua_type(pointer, index) == LUA_TSTRING, let start = lua_tolstring(pointer, index, &count) else { return [] }
-    return start.withMemoryRebound(to: UInt8.self, capacity: count) { Array(UnsafeBufferPointer(start: $0, count: count)) }
+    return start.withMemoryRebound(to: UInt8.self, capacity: count) {
+      Array(UnsafeBufferPointer(start: $0, count: count))
+    }
   }
 
   /// A string with damaged UTF-8 repaired; the value must be one.

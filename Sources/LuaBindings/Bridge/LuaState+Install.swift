@@ -5,7 +5,8 @@ extension LuaState {
   /// Makes a module's table, globals and types. Modules are in `package.loaded` too, so `require "tensor"` works.
   func install(_ module: Module) {
     guard let stack = mainStack else { return }
-    let pointer = stack.pointer, base = stack.top
+    let pointer = stack.pointer
+    let base = stack.top
     defer { lua_settop(pointer, base) }
     lua_checkstack(pointer, 16)
     for type in module.types { _ = typeBox(for: type) }
@@ -56,7 +57,8 @@ extension LuaState {
   private func unknownFunction(of module: Module) -> Function {
     let known = module.functions.map(\.name)
     return internalRow { call in
-      let key = call.stack.found(at: 2), name = call.stack.string(at: 2)
+      let key = call.stack.found(at: 2)
+      let name = call.stack.string(at: 2)
       throw LuaError(
         "argument",
         name.isEmpty
@@ -72,7 +74,9 @@ extension LuaState {
   /// Makes the metatable of a type.
   func install(_ box: TypeBox) {
     guard let stack = mainStack else { return }
-    let pointer = stack.pointer, base = stack.top, type = box.type
+    let pointer = stack.pointer
+    let base = stack.top
+    let type = box.type
     defer { lua_settop(pointer, base) }
     lua_checkstack(pointer, 24)
     act_newtype(pointer, box.pointer, type.name)

@@ -93,8 +93,8 @@ extension LuaState {
 
   // MARK: Ctrl-C
 
-  /// Takes over SIGINT for the whole process: see `act_interrupt_install`. `restoring` is written to the terminal before
-  /// the process ends at the third Ctrl-C (switching bracketed paste off).
+  /// Takes over SIGINT for the whole process: see `act_interrupt_install`. `restoring` is written to the terminal
+  /// before the process ends at the third Ctrl-C (switching bracketed paste off).
   public static func installInterruptHandler(restoring text: String = "") {
     act_interrupt_restore_text(text)
     act_interrupt_install()

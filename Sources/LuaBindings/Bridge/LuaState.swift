@@ -34,7 +34,8 @@ public final class LuaState {
     let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     tensorLimit = TensorSoftLimit(memory: memory)
     let limit = memoryLimit ?? min(memory / 4, 4 << 30)
-    let callbacks = act_callbacks(call: callSwift, release: releaseObject, warn: writeWarning, collected: afterCollection)
+    let callbacks = act_callbacks(
+      call: callSwift, release: releaseObject, warn: writeWarning, collected: afterCollection)
     guard let pointer = act_newstate(callbacks, Unmanaged.passUnretained(self).toOpaque(), limit) else {
       throw EngineError(.memory, "no memory for a Lua state")
     }
@@ -116,8 +117,8 @@ final class TypeBox {
   var pointer: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
 }
 
-/// torch7's rule for memory that Lua's collector cannot see: a full collection when tensors hold more than the limit; the
-/// limit grows by 1.4 when more than 80 % of it are still in use afterwards.
+/// torch7's rule for memory that Lua's collector cannot see: a full collection when tensors hold more than the limit;
+/// the limit grows by 1.4 when more than 80 % of it are still in use afterwards.
 struct TensorSoftLimit {
   var bytes: Int
 
@@ -134,7 +135,6 @@ enum LuaRegistry {
 }
 
 // MARK: Callbacks from C
-
 
 /// Runs a Swift function for the trampoline. Nothing is thrown past it.
 private let callSwift: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { pointer, context in

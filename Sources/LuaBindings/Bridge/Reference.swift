@@ -17,7 +17,8 @@ extension HelpIndex {
       lines += ["| option | type | default | |", "|---|---|---|---|"]
       lines += row.options.map { option in
         let choices = option.choices.isEmpty ? "" : " One of " + option.choices.joined(separator: ", ") + "."
-        return "| `\(option.name)` | \(option.type) | \(cell(option.fallback.text)) | \(cell(option.summary + choices)) |"
+        return
+          "| `\(option.name)` | \(option.type) | \(cell(option.fallback.text)) | \(cell(option.summary + choices)) |"
       }
       lines.append("")
     }

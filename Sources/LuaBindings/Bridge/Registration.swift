@@ -131,7 +131,7 @@ public struct ObjectType: Sendable {
   public let operators: [Function]
   /// One Swift object is one Lua value however often it is pushed: needed by types that keep hook functions.
   public let isUnique: Bool
-  /// Answers keys that are no field or method (argument 1 the object, 2 the key); nil when it does not know them either.
+  /// Answers keys that are no field or method (argument 1 the object, 2 the key); nil when it knows no answer either.
   public let index: (@Sendable (Call) throws -> Int?)?
   /// What `<close>` does instead of giving the object back.
   public let close: Function.Body?

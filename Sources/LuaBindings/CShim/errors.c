@@ -36,7 +36,9 @@ void act_pusherror(lua_State *L, const char *kind, const char *message, size_t l
 }
 
 void act_pushexit(lua_State *L) { lua_pushlightuserdata(L, &exit_key); }
-bool act_isexit(lua_State *L, int index) { return lua_islightuserdata(L, index) && lua_touserdata(L, index) == &exit_key; }
+bool act_isexit(lua_State *L, int index) {
+  return lua_islightuserdata(L, index) && lua_touserdata(L, index) == &exit_key;
+}
 int act_exit_code(lua_State *L) { return act_gethost(L)->exit_code; }
 void act_set_exit_code(lua_State *L, int code) { act_gethost(L)->exit_code = code; }
 
@@ -107,8 +109,9 @@ void act_memory_error(lua_State *L) {
   readable(refused, sizeof refused, host->refused);
   readable(bytes, sizeof bytes, host->bytes);
   readable(limit, sizeof limit, host->limit);
-  int length = snprintf(text, sizeof text, "not enough memory: Lua's heap holds %s of at most %s, and %s more were asked for",
-                        bytes, limit, refused);
+  int length = snprintf(text, sizeof text,
+                        "not enough memory: Lua's heap holds %s of at most %s, and %s more were asked for", bytes,
+                        limit, refused);
   lua_pop(L, 1);
   act_pusherror(L, "memory", text, (size_t)length, 0);
   act_decorate(L, 0, 0);

@@ -35,8 +35,8 @@ typedef struct act_host {
 static inline act_host *act_gethost(lua_State *L) { return *(act_host **)lua_getextraspace(L); }
 
 // errors.c
-/// The error object on top gets position and traceback, once. `level`: the first level that may be at fault; `trace`: the
-/// first that the traceback shows.
+/// The error object on top gets position and traceback, once. `level`: the first level that may be at fault; `trace`:
+/// the first that the traceback shows.
 void act_decorate(lua_State *L, int level, int trace);
 /// Replaces the string "not enough memory" on top by an error object that names the sizes.
 void act_memory_error(lua_State *L);

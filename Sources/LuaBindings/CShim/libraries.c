@@ -1,5 +1,5 @@
-// Replacements in Lua's own libraries: pcall that lets os.exit through, chunks as text only, os.exit that unwinds, and a
-// debug library that can neither remove Ctrl-C nor confuse object boxes.
+// Replacements in Lua's own libraries: pcall that lets os.exit through, chunks as text only, os.exit that unwinds, and
+// a debug library that can neither remove Ctrl-C nor confuse object boxes.
 #include <string.h>
 
 #include "internal.h"
@@ -9,7 +9,7 @@ void act_caught(lua_State *L, int status) {
   if (status == LUA_ERRMEM) act_memory_error(L);
 }
 
-// ---- pcall, xpcall: as in lbaselib.c, with continuations so that coroutines may yield inside ---------------------------
+// ---- pcall, xpcall: as in lbaselib.c, with continuations so that coroutines may yield inside ------------------------
 static int finish_pcall(lua_State *L, int status, lua_KContext extra) {
   if (status != LUA_OK && status != LUA_YIELD) {
     act_caught(L, status);
@@ -49,7 +49,7 @@ static int protected_xcall(lua_State *L) {
   return finish_pcall(L, status, 2);
 }
 
-// ---- chunks -----------------------------------------------------------------------------------------------------------
+// ---- chunks ---------------------------------------------------------------------------------------------------------
 // load(chunk, name, mode, env) and loadfile(path, mode, env): upvalue 1 is the original, upvalue 2 the place of mode.
 static int load_text(lua_State *L) {
   int place = (int)lua_tointeger(L, lua_upvalueindex(2));
@@ -86,7 +86,8 @@ static int search_lua(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   lua_getfield(L, lua_upvalueindex(1), "searchpath");
   lua_pushvalue(L, 1);
-  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING) return luaL_error(L, "'package.path' must be a string");
+  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
+    return luaL_error(L, "'package.path' must be a string");
   lua_call(L, 2, 2);
   if (lua_isnil(L, -2)) return 1;  // what was tried
   lua_pop(L, 1);
@@ -97,7 +98,7 @@ static int search_lua(lua_State *L) {
   return 2;
 }
 
-// ---- os.exit ----------------------------------------------------------------------------------------------------------
+// ---- os.exit --------------------------------------------------------------------------------------------------------
 static int exit_host(lua_State *L) {
   lua_Integer code = 0;
   if (lua_isboolean(L, 1)) code = lua_toboolean(L, 1) ? 0 : 1;
@@ -107,7 +108,7 @@ static int exit_host(lua_State *L) {
   return lua_error(L);
 }
 
-// ---- debug ------------------------------------------------------------------------------------------------------------
+// ---- debug ----------------------------------------------------------------------------------------------------------
 static int hidden_getmetatable(lua_State *L) {
   luaL_checkany(L, 1);
   if (act_object_type(L, 1) || act_iserror(L, 1)) lua_pushboolean(L, 0);
@@ -115,7 +116,7 @@ static int hidden_getmetatable(lua_State *L) {
   return 1;
 }
 
-// debug.setmetatable, setuservalue, setupvalue, upvalueid...: not on boxes, and not on C functions. Upvalue 1: original.
+// debug.setmetatable, setuservalue, setupvalue: not on boxes, and not on C functions. Upvalue 1 is the original.
 static int guarded_debug(lua_State *L) {
   if (act_object_type(L, 1) || act_iserror(L, 1) || lua_iscfunction(L, 1))
     return luaL_error(L, "the debug library cannot change a %s of the host", luaL_typename(L, 1));

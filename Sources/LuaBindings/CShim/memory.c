@@ -10,7 +10,7 @@ static void fatal(const char *what) {
   abort();
 }
 
-// NULL makes Lua collect, try again and raise; that longjmp must not skip Swift frames, so it is kept for Lua's own code.
+// NULL makes Lua collect, try again and raise; that longjmp must not skip Swift frames, so it is for Lua's own code.
 static void *allocate(void *context, void *block, size_t old_size, size_t new_size) {
   act_host *host = context;
   if (!block) old_size = 0;

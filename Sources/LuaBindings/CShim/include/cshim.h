@@ -1,6 +1,6 @@
-// The C side of the Lua bridge. Only files of this folder raise Lua errors, and only when no Swift frame is live between
-// the raise and the pcall that catches it. Swift calls the plain Lua API for what cannot raise (manual category `-`, and
-// `m` because the allocator never fails while Swift runs) and the functions below for everything else.
+// The C side of the Lua bridge. Only files of this folder raise Lua errors, and only when no Swift frame is live
+// between the raise and the pcall that catches it. Swift calls the plain Lua API for what cannot raise (manual category
+// `-`, and `m` because the allocator never fails while Swift runs) and the functions below for everything else.
 #ifndef CSHIM_H
 #define CSHIM_H
 #include <lauxlib.h>
@@ -81,8 +81,8 @@ int act_loadfile(lua_State *L, const char *path);
 int act_tostring(lua_State *L, int index);
 /// Replaces the key on top by the value of the container at `index` (metamethods run), or an error value.
 int act_gettable(lua_State *L, int index);
-/// Pushes a list of at most `limit` keys of the table at `index` in raw order and the count of all of its keys (counting
-/// stops at 2^31). A Lua status.
+/// Pushes a list of at most `limit` keys of the table at `index` in raw order and the count of all of its keys
+/// (counting stops at 2^31). A Lua status.
 int act_keys(lua_State *L, int index, int limit);
 /// A hash of the code (not the captured values) of the Lua function at `index`; 0 for a C function.
 uint64_t act_code_hash(lua_State *L, int index);
