@@ -113,7 +113,7 @@ extension LuaTests {
         ("m:hook{ layer = 1, fn = function(x) return x:reshape(-1) end } m:run{ prompt = 'x' }", "returned shape [576]"),
         ("m:hook{ layer = 1, fn = function(x) return 3 end } m:run{ prompt = 'x' }", "nil or a tensor"),
         ("m:hook{ layer = 1, fn = function(x) m:run{ prompt = 'y' } end } m:run{ prompt = 'x' }", "is running"),
-        ("m.n_layer()", "did you mean n_layers"), ("m:generate{ prompt = 'x', max_tokens = 0 }", "at least 1"),
+        ("m.n_layer()", "did you mean n_layers"), ("m:generate{ prompt = 'x', max_tokens = 0 }", "from 1 to"),
         ("model.load('smollm2-135m')", "did you mean smollm2-135m-instruct"), ("model.load('./nowhere.gguf')", "no file or folder"),
       ] {
         guard let text = try output("print(select(2, pcall(function() \(script) end)))") else { return }
