@@ -89,6 +89,7 @@ extension LuaTests {
       let output = PlainOutput(keeping: true)
       do {
         let state = try LuaState(output: output, modules: Module.standard + [probeModule])
+        defer { state.close() }
         try state.execute(
           chunk: Array(
             """
