@@ -85,7 +85,7 @@ public final class Model: @unchecked Sendable {
     return tokenizer
   }
 
-  /// Dimensions of the stream are bytes of these three kinds of memory.
+  /// Bytes a model holds, by kind.
   public struct Memory: Sendable {
     /// Mapped weights on disk; shared with the page cache.
     public var weights: Int
