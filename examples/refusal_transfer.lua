@@ -19,8 +19,8 @@ local opt = args.parse{
   n = 64,             -- test prompts of each kind
   harmful = "", harmless = "", -- files of your own (.txt lines, or .jsonl with instruction, prompt or text)
   draws = 5,          -- random vectors of each kind
-  draw_n = 16,        -- test prompts for each random vector
-  texts = 16,         -- prompts whose answers are generated
+  draw_n = 12,        -- test prompts for each random vector
+  texts = 12,         -- prompts whose answers are generated
   tokens = 12,        -- new tokens of each answer
   coeff = 1,          -- magnitude of every addition, random ones included
   seed = 0,
@@ -84,12 +84,13 @@ end
 ---------------------------------------------------------------------------------------------------- directions
 -- The layer is the one whose difference, added to harmless prompts, raises the refusal log-odds most.
 local function find(m)
+  local from, to = m.n_layers // 4, math.floor(0.8 * m.n_layers)
+  local step = math.max(1, (to - from) // 4)
   local d = steer.mean_difference(m, {
-    positive = prompts.harmful.train, negative = prompts.harmless.train, pos = -1, chat = true,
+    positive = prompts.harmful.train, negative = prompts.harmless.train, layers = { from = from, to = to }, pos = -1,
+    chat = true,
   })
   local plain, best, rows = odds(m, prompts.harmless.selection), nil, {}
-  local from, to = m.n_layers // 4, math.floor(0.8 * m.n_layers)
-  local step = math.max(1, (to - from) // 6)
   for layer = from, to, step do
     local v = d:at(layer)
     local score = steer.with(m, function(s)
@@ -111,9 +112,7 @@ local from_vector, native = find(source), find(target)
 print("\nmaps from " .. source.name .. " layer " .. from_vector.layer .. " to " .. target.name .. " layer " .. native.layer)
 local texts = {}
 for _, kind in ipairs{ "harmful", "harmless" } do
-  for _, part in ipairs{ "train", "selection" } do
-    for _, text in ipairs(prompts[kind][part]) do texts[#texts + 1] = text end
-  end
+  for _, text in ipairs(prompts[kind].train) do texts[#texts + 1] = text end
 end
 local maps, reports = {}, {}
 for _, method in ipairs{ "autoencoder", "affine", "ridge" } do
