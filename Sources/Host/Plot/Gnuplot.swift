@@ -18,27 +18,27 @@ enum Gnuplot {
     guard let name = terminals[kind] else {
       throw EngineError(.argument, "plots are saved as .png or .svg files, not as '\(path)'")
     }
+    let work = try temporaryFolder()
+    defer { try? FileManager.default.removeItem(atPath: work) }
+    let (input, log, drawn) = (work + "/commands", work + "/log", work + "/plot")
     let commands = """
       set encoding utf8
       set terminal \(name) noenhanced size \(width),\(height) background rgb 'white'
-      set output '\(quoted(path))'
+      set output '\(quoted(drawn))'
       \(script(plot))
       unset output
 
       """
-    let work = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(atPath: work) }
-    let (input, log) = (work + "/commands", work + "/log")
     try Data(commands.utf8).write(to: URL(fileURLWithPath: input))
-    unlink(path)
     let process = try ChildProcess(
       "gnuplot", ["-d"], environment: ProcessInfo.processInfo.environment, log: log, input: input)
     let code = try process.wait()
-    guard code == 0, let size = fileSize(path), size > 0 else {
+    guard code == 0, let image = FileManager.default.contents(atPath: drawn), !image.isEmpty else {
       let said = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
       let lines = said.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
       throw EngineError(.file, "gnuplot could not draw \(path): \(lines.last ?? "it ended with code \(code)")")
     }
+    try AtomicFile.write(path) { file in try image.withUnsafeBytes { try file.write($0) } }
   }
 
   /// The commands that draw the plot, without terminal and output.
