@@ -39,12 +39,17 @@ struct KernelTests {
     let edge: [Float] = [0, -0.0, 1e-8, -1e-8, 0.05, 0.1, -0.1, 20, -20, 100, -100, 1e4, -1e4]
     let gate = edge + (0..<3000).map { _ in Float(random.normal()) * 4 }
     let up = gate.map { _ in Float(random.normal()) }
-    for activation in [CK_SILU, CK_GELU_TANH] {
+    for activation in [CK_SILU, CK_GELU_TANH, CK_GELU, CK_RELU] {
       var fast = [Float](repeating: 0, count: gate.count), plain = fast
       ck_gated(1, gate.count, gate, gate.count, up, gate.count, &fast, gate.count, activation)
       ck_gated_reference(1, gate.count, gate, gate.count, up, gate.count, &plain, gate.count, activation)
       for (i, (a, b)) in zip(fast, plain).enumerated() {
         #expect(abs(a - b) <= 2e-6 * max(1, abs(gate[i] * up[i])), "gate \(gate[i]) up \(up[i])")
+      }
+      ck_gated(1, gate.count, gate, gate.count, nil, 0, &fast, gate.count, activation)
+      ck_gated_reference(1, gate.count, gate, gate.count, nil, 0, &plain, gate.count, activation)
+      for (i, (a, b)) in zip(fast, plain).enumerated() {
+        #expect(abs(a - b) <= 2e-6 * max(1, abs(gate[i])), "\(activation) of \(gate[i])")
       }
     }
   }

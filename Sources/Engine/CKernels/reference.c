@@ -36,7 +36,13 @@ void ck_gated_reference(size_t rows, size_t d, const float *gate, size_t ldg, co
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < d; i++) {
       double x = gate[r * ldg + i];
-      double a = activation == CK_SILU ? x / (1 + exp(-x)) : 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-      out[r * ldo + i] = (float)(a * up[r * ldu + i]);
+      double a = 0;
+      switch (activation) {
+        case CK_SILU: a = x / (1 + exp(-x)); break;
+        case CK_GELU_TANH: a = 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); break;
+        case CK_GELU: a = 0.5 * x * (1 + erf(x / sqrt(2))); break;
+        case CK_RELU: a = x > 0 ? x : 0; break;
+      }
+      out[r * ldo + i] = (float)(up ? a * up[r * ldu + i] : a);
     }
 }

@@ -27,14 +27,37 @@ CK_CLONES void ck_rms_norm(size_t rows, size_t d, const float *x, size_t ldx, co
   }
 }
 
+CK_INLINE float lane_sum(size_t d, const float *x) {
+  float lanes[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= d; i += LANES)
+    for (int j = 0; j < LANES; j++) lanes[j] += x[i + j];
+  for (; i < d; i++) lanes[i % LANES] += x[i];
+  for (int step = LANES / 2; step > 0; step /= 2)
+    for (int j = 0; j < step; j++) lanes[j] += lanes[j + step];
+  return lanes[0];
+}
+
+CK_CLONES void ck_layer_norm(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, const float *bias,
+                             float epsilon, float *y, size_t ldy) {
+  for (size_t r = 0; r < rows; r++) {
+    const float *xr = x + r * ldx;
+    float *yr = y + r * ldy;
+    float mean = lane_sum(d, xr) / (float)d;
+    for (size_t i = 0; i < d; i++) yr[i] = xr[i] - mean;
+    float scale = 1.0f / sqrtf(square_sum(d, yr) / (float)d + epsilon);
+    for (size_t i = 0; i < d; i++) yr[i] = yr[i] * scale * weight[i] + bias[i];
+  }
+}
+
 CK_CLONES void ck_add(size_t rows, size_t d, float *x, size_t ldx, const float *y, size_t ldy) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < d; i++) x[r * ldx + i] += y[r * ldy + i];
 }
 
-CK_CLONES void ck_rotary(size_t rows, size_t heads, size_t d_head, float *x, size_t ldx, const int32_t *positions,
-                         const float *cosines, const float *sines) {
-  size_t half = d_head / 2;
+CK_CLONES void ck_rotary(size_t rows, size_t heads, size_t d_head, size_t turned, float *x, size_t ldx,
+                         const int32_t *positions, const float *cosines, const float *sines) {
+  size_t half = turned / 2;
   for (size_t r = 0; r < rows; r++) {
     const float *c = cosines + (size_t)positions[r] * half, *s = sines + (size_t)positions[r] * half;
     for (size_t h = 0; h < heads; h++) {
@@ -48,32 +71,37 @@ CK_CLONES void ck_rotary(size_t rows, size_t heads, size_t d_head, float *x, siz
   }
 }
 
-CK_CLONES static void silu_gated(size_t rows, size_t d, const float *gate, size_t ldg, const float *up, size_t ldu,
-                                 float *out, size_t ldo) {
-  for (size_t r = 0; r < rows; r++) {
-    const float *g = gate + r * ldg, *u = up + r * ldu;
-    float *o = out + r * ldo;
-    for (size_t i = 0; i < d; i++) o[i] = g[i] / (1.0f + ck_exp(-g[i])) * u[i];
+#define GATED(NAME, EXPRESSION)                                                                                  \
+  CK_CLONES static void NAME(size_t rows, size_t d, const float *gate, size_t ldg, const float *up, size_t ldu,  \
+                             float *out, size_t ldo) {                                                           \
+    for (size_t r = 0; r < rows; r++) {                                                                          \
+      const float *g = gate + r * ldg, *u = up + r * ldu;                                                        \
+      float *o = out + r * ldo;                                                                                  \
+      if (up)                                                                                                    \
+        for (size_t i = 0; i < d; i++) {                                                                         \
+          float x = g[i];                                                                                        \
+          o[i] = (EXPRESSION)*u[i];                                                                              \
+        }                                                                                                        \
+      else                                                                                                       \
+        for (size_t i = 0; i < d; i++) {                                                                         \
+          float x = g[i];                                                                                        \
+          o[i] = EXPRESSION;                                                                                     \
+        }                                                                                                        \
+    }                                                                                                            \
   }
-}
-
-CK_CLONES static void gelu_tanh_gated(size_t rows, size_t d, const float *gate, size_t ldg, const float *up, size_t ldu,
-                                      float *out, size_t ldo) {
-  for (size_t r = 0; r < rows; r++) {
-    const float *g = gate + r * ldg, *u = up + r * ldu;
-    float *o = out + r * ldo;
-    for (size_t i = 0; i < d; i++) {
-      float x = g[i];
-      float inner = 0.7978845608028654f * (x + 0.044715f * x * x * x);
-      o[i] = 0.5f * x * (1.0f + ck_tanh(inner)) * u[i];
-    }
-  }
-}
+GATED(silu_gated, x / (1.0f + ck_exp(-x)))
+GATED(gelu_tanh_gated, 0.5f * x * (1.0f + ck_tanh(0.7978845608028654f * (x + 0.044715f * x * x * x))))
+GATED(gelu_gated, 0.5f * x * (1.0f + ck_erf(x * 0.70710678118654752f)))
+GATED(relu_gated, (x > 0 ? x : 0))
 
 void ck_gated(size_t rows, size_t d, const float *gate, size_t ldg, const float *up, size_t ldu, float *out, size_t ldo,
               enum ck_activation activation) {
-  if (activation == CK_SILU) silu_gated(rows, d, gate, ldg, up, ldu, out, ldo);
-  else gelu_tanh_gated(rows, d, gate, ldg, up, ldu, out, ldo);
+  switch (activation) {
+    case CK_SILU: return silu_gated(rows, d, gate, ldg, up, ldu, out, ldo);
+    case CK_GELU_TANH: return gelu_tanh_gated(rows, d, gate, ldg, up, ldu, out, ldo);
+    case CK_GELU: return gelu_gated(rows, d, gate, ldg, up, ldu, out, ldo);
+    case CK_RELU: return relu_gated(rows, d, gate, ldg, up, ldu, out, ldo);
+  }
 }
 
 CK_CLONES void ck_soft_cap(size_t n, float *x, float cap) {

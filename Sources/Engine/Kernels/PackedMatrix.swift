@@ -57,6 +57,11 @@ public final class PackedMatrix: @unchecked Sendable {
     try failure.rethrow()
   }
 
+  /// Packs weights of a checkpoint, read slice by slice.
+  convenience init(_ rows: MatrixRows) throws {
+    try self.init(outputs: rows.outputs, inputs: rows.inputs) { try rows.read($0, into: $1) }
+  }
+
   deinit { free(memory) }
 
   /// `y [rows, outputs] = x [rows, inputs] wᵀ`, on all threads. `ldx` and `ldy` are distances between rows.

@@ -13,7 +13,7 @@ final class ActivationBuffers {
   private(set) var queryKeyValue: UnsafeMutablePointer<Float>
   /// `[rows, heads * dHead]`.
   private(set) var weighted: UnsafeMutablePointer<Float>
-  /// `[rows, 2 dMLP]`: gate and up.
+  /// `[rows, 2 dMLP]`: gate and up; `[rows, dMLP]` where the MLP has no gate.
   private(set) var gateUp: UnsafeMutablePointer<Float>
   /// `[rows, dMLP]`.
   private(set) var gated: UnsafeMutablePointer<Float>
@@ -38,7 +38,8 @@ final class ActivationBuffers {
 
   private static func sizes(_ c: ModelConfiguration) -> [Int] {
     [
-      c.dModel, c.dModel, c.dModel, (c.headCount + 2 * c.kvHeadCount) * c.dHead, c.headCount * c.dHead, 2 * c.dMLP,
+      c.dModel, c.dModel, c.dModel, (c.headCount + 2 * c.kvHeadCount) * c.dHead, c.headCount * c.dHead,
+      (c.isGated ? 2 : 1) * c.dMLP,
       c.dMLP,
     ]
   }

@@ -8,7 +8,7 @@ final class Decoder {
   let configuration: ModelConfiguration
   let weights: DecoderWeights
   let workspace: ActivationBuffers
-  private var rotary: [Double: RotaryTable] = [:]
+  private var tables: [Rotary: RotaryTable] = [:]
 
   init(weights: DecoderWeights) {
     self.weights = weights
@@ -29,7 +29,7 @@ final class Decoder {
       for (i, position) in sequence.span.enumerated() { w.positions[sequence.row + i] = Int32(position) }
       furthest = max(furthest, sequence.span.upperBound)
     }
-    for layer in c.layers { table(layer.rotaryBase).grow(to: furthest) }
+    for rotary in Set(c.layers.compactMap(\.rotary)) { table(rotary).grow(to: furthest) }
     try embed(tokens)
     try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
     for layer in 0..<min(depth ?? c.layerCount, c.layerCount) {
@@ -40,10 +40,10 @@ final class Decoder {
     for sequence in sequences { sequence.cache.length = sequence.span.upperBound }
   }
 
-  private func table(_ base: Double) -> RotaryTable {
-    if let table = rotary[base] { return table }
-    let table = RotaryTable(base: base, dHead: configuration.dHead)
-    rotary[base] = table
+  private func table(_ rotary: Rotary) -> RotaryTable {
+    if let table = tables[rotary] { return table }
+    let table = RotaryTable(rotary)
+    tables[rotary] = table
     return table
   }
 
@@ -54,18 +54,44 @@ final class Decoder {
     }
     parallelRanges(tokens.count, minimum: 16) { range in
       failure.catching {
-        for row in range { try self.weights.embed(tokens[row], into: stream + row * c.dModel) }
+        for row in range {
+          try self.weights.embed(
+            tokens[row], position: Int(self.workspace.positions[row]), into: stream + row * c.dModel)
+        }
       }
     }
     try failure.rethrow()
   }
 
-  private func norm(_ x: UnsafePointer<Float>, _ weight: [Float], into y: UnsafeMutablePointer<Float>, rows: Int) {
+  private func norm(_ x: UnsafePointer<Float>, _ weights: NormWeights, into y: UnsafeMutablePointer<Float>, rows: Int) {
     let d = configuration.dModel, epsilon = Float(configuration.normEpsilon)
-    weight.withUnsafeBufferPointer { weight in
+    weights.weight.withUnsafeBufferPointer { weight in
       let base = weight.baseAddress!
+      guard let bias = weights.bias else {
+        return parallelRanges(rows, minimum: 16) { range in
+          ck_rms_norm(range.count, d, x + range.lowerBound * d, d, base, epsilon, y + range.lowerBound * d, d)
+        }
+      }
+      bias.withUnsafeBufferPointer { bias in
+        let biasBase = bias.baseAddress!
+        parallelRanges(rows, minimum: 16) { range in
+          ck_layer_norm(range.count, d, x + range.lowerBound * d, d, base, biasBase, epsilon, y + range.lowerBound * d, d)
+        }
+      }
+    }
+  }
+
+  /// `y [rows, outputs] = x [rows, inputs] wᵀ + bias`.
+  private func multiply(
+    _ x: UnsafePointer<Float>, _ projection: Projection, rows: Int, into y: UnsafeMutablePointer<Float>
+  ) {
+    let matrix = projection.matrix, width = matrix.outputs
+    matrix.multiply(x, rows: rows, ldx: matrix.inputs, into: y, ldy: width)
+    guard let bias = projection.bias else { return }
+    bias.withUnsafeBufferPointer { bias in
+      let base = bias.baseAddress!
       parallelRanges(rows, minimum: 16) { range in
-        ck_rms_norm(range.count, d, x + range.lowerBound * d, d, base, epsilon, y + range.lowerBound * d, d)
+        for row in range { ck_add(1, width, y + row * width, width, base, width) }
       }
     }
   }
@@ -85,10 +111,11 @@ final class Decoder {
     let keys = w.queryKeyValue + zWidth, values = keys + c.kvHeadCount * c.dHead
     try plan?.visit(.residPre, layer: layer, sequences, w.stream, stride: d)
     norm(w.stream, block.attentionNorm, into: w.normed, rows: rows)
-    block.queryKeyValue.multiply(w.normed, rows: rows, ldx: d, into: w.queryKeyValue, ldy: width)
+    multiply(w.normed, block.queryKeyValue, rows: rows, into: w.queryKeyValue)
     try plan?.visit(.q, layer: layer, sequences, w.queryKeyValue, stride: width)
     try plan?.visit(.k, layer: layer, sequences, keys, stride: width)
     try plan?.visit(.v, layer: layer, sequences, values, stride: width)
+    if c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }  // before attention joins the stream
     rotate(layer, rows)
     for sequence in sequences {
       sequence.cache.store(
@@ -103,36 +130,38 @@ final class Decoder {
       blockedAttention(layer, sequences, rule)
     }
     try plan?.visit(.z, layer: layer, sequences, w.weighted, stride: zWidth)
-    block.output.multiply(w.weighted, rows: rows, ldx: zWidth, into: w.branch, ldy: d)
-    if let weight = block.postAttentionNorm { norm(w.branch, weight, into: w.branch, rows: rows) }
+    multiply(w.weighted, block.output, rows: rows, into: w.branch)
+    if let weights = block.postAttentionNorm { norm(w.branch, weights, into: w.branch, rows: rows) }
     try plan?.visit(.attnOut, layer: layer, sequences, w.branch, stride: d)
     addBranch(rows: rows)
-    try plan?.visit(.residMid, layer: layer, sequences, w.stream, stride: d)
+    if !c.isParallel { try plan?.visit(.residMid, layer: layer, sequences, w.stream, stride: d) }
   }
 
   /// QK-norm where the family has it, then rotary, on queries and keys in place.
   private func rotate(_ layer: Int, _ rows: Int) {
     let w = workspace, c = configuration, block = weights.blocks[layer]
-    let table = table(c.layers[layer].rotaryBase), cosines = table.cosines, sines = table.sines
+    let rotary = c.layers[layer].rotary, table = rotary.map { self.table($0) }
+    guard rotary != nil || c.queryKeyNorm else { return }
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
     let epsilon = Float(c.normEpsilon)
     parallelRanges(rows, minimum: 16) { range in
       let queries = w.queryKeyValue + range.lowerBound * width, keys = queries + qWidth
-      if let weight = block.queryNorm {
+      if let weight = block.queryNorm?.weight {
         for row in 0..<range.count {
           let start = queries + row * width
           ck_rms_norm(c.headCount, c.dHead, start, c.dHead, weight, epsilon, start, c.dHead)
         }
       }
-      if let weight = block.keyNorm {
+      if let weight = block.keyNorm?.weight {
         for row in 0..<range.count {
           let start = keys + row * width
           ck_rms_norm(c.kvHeadCount, c.dHead, start, c.dHead, weight, epsilon, start, c.dHead)
         }
       }
-      let positions = w.positions + range.lowerBound
-      ck_rotary(range.count, c.headCount, c.dHead, queries, width, positions, cosines, sines)
-      ck_rotary(range.count, c.kvHeadCount, c.dHead, keys, width, positions, cosines, sines)
+      guard let rotary, let table else { return }
+      let positions = w.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
+      ck_rotary(range.count, c.headCount, c.dHead, rotary.dimensions, queries, width, positions, cosines, sines)
+      ck_rotary(range.count, c.kvHeadCount, c.dHead, rotary.dimensions, keys, width, positions, cosines, sines)
     }
   }
 
@@ -190,20 +219,20 @@ final class Decoder {
   // MARK: MLP
 
   private func mlp(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?) throws {
-    let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel, width = 2 * c.dMLP
-    norm(w.stream, block.mlpNorm, into: w.normed, rows: rows)
-    block.gateUp.multiply(w.normed, rows: rows, ldx: d, into: w.gateUp, ldy: width)
+    let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel
+    if !c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }
+    multiply(w.normed, block.gateUp, rows: rows, into: w.gateUp)
+    let width = c.isGated ? 2 * c.dMLP : c.dMLP
     try plan?.visit(.mlpPre, layer: layer, sequences, w.gateUp, stride: width)
-    try plan?.visit(.mlpUp, layer: layer, sequences, w.gateUp + c.dMLP, stride: width)
-    let activation = c.activation == .silu ? CK_SILU : CK_GELU_TANH
+    if c.isGated { try plan?.visit(.mlpUp, layer: layer, sequences, w.gateUp + c.dMLP, stride: width) }
+    let activation = c.activation.kernel
     parallelRanges(rows, minimum: 4) { range in
-      let gate = w.gateUp + range.lowerBound * width
-      ck_gated(
-        range.count, c.dMLP, gate, width, gate + c.dMLP, width, w.gated + range.lowerBound * c.dMLP, c.dMLP, activation)
+      let gate = w.gateUp + range.lowerBound * width, up = c.isGated ? gate + c.dMLP : nil
+      ck_gated(range.count, c.dMLP, gate, width, up, width, w.gated + range.lowerBound * c.dMLP, c.dMLP, activation)
     }
     try plan?.visit(.mlpPost, layer: layer, sequences, w.gated, stride: c.dMLP)
-    block.down.multiply(w.gated, rows: rows, ldx: c.dMLP, into: w.branch, ldy: d)
-    if let weight = block.postMLPNorm { norm(w.branch, weight, into: w.branch, rows: rows) }
+    multiply(w.gated, block.down, rows: rows, into: w.branch)
+    if let weights = block.postMLPNorm { norm(w.branch, weights, into: w.branch, rows: rows) }
     try plan?.visit(.mlpOut, layer: layer, sequences, w.branch, stride: d)
     addBranch(rows: rows)
     try plan?.visit(.residPost, layer: layer, sequences, w.stream, stride: d)
@@ -233,6 +262,17 @@ final class Decoder {
       parallelRanges(selected.count * c.vocabularySize, minimum: 1 << 14) { range in
         ck_soft_cap(range.count, target + range.lowerBound, Float(cap))
       }
+    }
+  }
+}
+
+extension ModelConfiguration.Activation {
+  var kernel: ck_activation {
+    switch self {
+    case .silu: CK_SILU
+    case .relu: CK_RELU
+    case .gelu: CK_GELU
+    case .geluTanh: CK_GELU_TANH
     }
   }
 }

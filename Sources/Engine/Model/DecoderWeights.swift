@@ -1,28 +1,46 @@
 import Foundation
 
+/// A norm's weight `[width]`, and its bias where the norm is a layer norm.
+struct NormWeights: Sendable {
+  let weight: [Float]
+  let bias: [Float]?
+}
+
+/// A weight matrix with its bias `[outputs]`, where it has one.
+struct Projection: Sendable {
+  let matrix: PackedMatrix
+  let bias: [Float]?
+}
+
 /// One block's weights: norms `[width]`, and matrices packed for products.
 struct BlockWeights: Sendable {
-  let attentionNorm: [Float]
-  let mlpNorm: [Float]
-  let postAttentionNorm: [Float]?
-  let postMLPNorm: [Float]?
-  let queryNorm: [Float]?
-  let keyNorm: [Float]?
+  let attentionNorm: NormWeights
+  let mlpNorm: NormWeights
+  let postAttentionNorm: NormWeights?
+  let postMLPNorm: NormWeights?
+  let queryNorm: NormWeights?
+  let keyNorm: NormWeights?
   /// `[(heads + 2 kvHeads) * dHead, dModel]`: queries, keys, values.
-  let queryKeyValue: PackedMatrix
+  let queryKeyValue: Projection
   /// `[dModel, heads * dHead]`.
-  let output: PackedMatrix
-  /// `[2 dMLP, dModel]`: gate, up.
-  let gateUp: PackedMatrix
+  let output: Projection
+  /// `[2 dMLP, dModel]`: gate, up; or `[dMLP, dModel]`: up alone.
+  let gateUp: Projection
   /// `[dModel, dMLP]`.
-  let down: PackedMatrix
+  let down: Projection
+
+  var byteCount: Int {
+    [queryKeyValue, output, gateUp, down].reduce(0) { $0 + $1.matrix.byteCount }
+  }
 }
 
 /// All weights of a decoder. The unembedding is packed when first used: runs without logits never pay for it.
 final class DecoderWeights: @unchecked Sendable {
   let source: ModelSource
   let blocks: [BlockWeights]
-  let finalNorm: [Float]
+  let finalNorm: NormWeights
+  /// `[contextLength, dModel]` where positions are learned.
+  let positions: Tensor?
   private let embeddingName: String
   private let lock = NSLock()
   private var packedUnembedding: PackedMatrix?
@@ -30,15 +48,29 @@ final class DecoderWeights: @unchecked Sendable {
   init(_ source: ModelSource) throws {
     self.source = source
     let c = source.configuration
-    let interleaved = source.gguf != nil && source.family.ggufInterleavesRotary ? c.dHead : nil
-    embeddingName = try source.checked(.embedding, shape: [c.vocabularySize, c.dModel])
-    if !c.tiedEmbedding { _ = try source.checked(.unembedding, shape: [c.vocabularySize, c.dModel]) }
+    embeddingName = try source.place(.embedding).name
+    try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
+    if !c.tiedEmbedding { try source.check(source.place(.unembedding).name, shape: [c.vocabularySize, c.dModel]) }
+    try source.refuseUnknownTensors()
+    if c.learnedPositions {
+      let name = try source.place(.positionEmbedding).name
+      try source.check(name, shape: [c.contextLength, c.dModel])
+      positions = try source.weights.tensor(name)
+    } else {
+      positions = nil
+    }
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
     blocks = try (0..<c.layerCount).map { layer in
       try Interrupt.check()
-      func norm(_ role: WeightRole, _ width: Int, if present: Bool = true) throws -> [Float]? {
+      func norm(_ role: WeightRole, _ width: Int, if present: Bool) throws -> NormWeights? {
         present ? try source.norm(role, layer: layer, width: width) : nil
       }
+      func projection(_ parts: [MatrixPart], inputs: Int) throws -> Projection {
+        Projection(
+          matrix: try PackedMatrix(try source.rows(parts, layer: layer, inputs: inputs)),
+          bias: try source.biases(parts, layer: layer))
+      }
+      let up = MatrixPart(role: .up, rows: c.dMLP)
       return BlockWeights(
         attentionNorm: try source.norm(.attentionNorm, layer: layer, width: c.dModel),
         mlpNorm: try source.norm(.mlpNorm, layer: layer, width: c.dModel),
@@ -46,18 +78,15 @@ final class DecoderWeights: @unchecked Sendable {
         postMLPNorm: try norm(.postMLPNorm, c.dModel, if: c.postNorms),
         queryNorm: try norm(.queryNorm, c.dHead, if: c.queryKeyNorm),
         keyNorm: try norm(.keyNorm, c.dHead, if: c.queryKeyNorm),
-        queryKeyValue: try source.packed(
+        queryKeyValue: try projection(
           [
-            MatrixPart(role: .query, rows: c.headCount * c.dHead, interleavedHeadSize: interleaved),
-            MatrixPart(role: .key, rows: c.kvHeadCount * c.dHead, interleavedHeadSize: interleaved),
-            MatrixPart(role: .value, rows: c.kvHeadCount * c.dHead),
-          ], layer: layer, inputs: c.dModel),
-        output: try source.packed(
-          [MatrixPart(role: .output, rows: c.dModel)], layer: layer, inputs: c.headCount * c.dHead),
-        gateUp: try source.packed(
-          [MatrixPart(role: .gate, rows: c.dMLP), MatrixPart(role: .up, rows: c.dMLP)], layer: layer,
-          inputs: c.dModel),
-        down: try source.packed([MatrixPart(role: .down, rows: c.dModel)], layer: layer, inputs: c.dMLP))
+            MatrixPart(role: .query, rows: c.headCount * c.dHead, headSize: c.dHead),
+            MatrixPart(role: .key, rows: c.kvHeadCount * c.dHead, headSize: c.dHead),
+            MatrixPart(role: .value, rows: c.kvHeadCount * c.dHead, headSize: c.dHead),
+          ], inputs: c.dModel),
+        output: try projection([MatrixPart(role: .output, rows: c.dModel)], inputs: c.headCount * c.dHead),
+        gateUp: try projection(c.isGated ? [MatrixPart(role: .gate, rows: c.dMLP), up] : [up], inputs: c.dModel),
+        down: try projection([MatrixPart(role: .down, rows: c.dModel)], inputs: c.dMLP))
     }
   }
 
@@ -67,24 +96,26 @@ final class DecoderWeights: @unchecked Sendable {
       if let packedUnembedding { return packedUnembedding }
       let c = source.configuration
       let role: WeightRole = c.tiedEmbedding ? .embedding : .unembedding
-      let made = try source.packed([MatrixPart(role: role, rows: c.vocabularySize)], layer: nil, inputs: c.dModel)
+      let rows = try source.rows([MatrixPart(role: role, rows: c.vocabularySize)], layer: nil, inputs: c.dModel)
+      let made = try PackedMatrix(rows)
       packedUnembedding = made
       return made
     }
   }
 
-  /// Writes the scaled embedding of one token, `[dModel]`, straight from the file.
-  func embed(_ token: Int, into target: UnsafeMutablePointer<Float>) throws {
+  /// Writes the embedding of one token, `[dModel]`, scaled, with its position's where positions are learned.
+  func embed(_ token: Int, position: Int, into target: UnsafeMutablePointer<Float>) throws {
+    let width = source.configuration.dModel, scale = Float(source.configuration.embeddingScale)
     try source.weights.read(embeddingName, rows: token..<token + 1, into: target)
-    let scale = Float(source.configuration.embeddingScale)
-    if scale != 1 { for i in 0..<source.configuration.dModel { target[i] *= scale } }
+    if scale != 1 { for i in 0..<width { target[i] *= scale } }
+    if let positions {
+      let row = positions.pointer + position * width
+      for i in 0..<width { target[i] += row[i] }
+    }
   }
 
   /// Bytes of packed matrices so far.
   var packedBytes: Int {
-    let blocks = blocks.reduce(0) {
-      $0 + $1.queryKeyValue.byteCount + $1.output.byteCount + $1.gateUp.byteCount + $1.down.byteCount
-    }
-    return blocks + lock.withLock { packedUnembedding?.byteCount ?? 0 }
+    blocks.reduce(0) { $0 + $1.byteCount } + lock.withLock { packedUnembedding?.byteCount ?? 0 }
   }
 }

@@ -1,12 +1,26 @@
 /// What one decoder needs to know to be any of the families: sizes, norms, rotary, attention, MLP.
 public struct ModelConfiguration: Sendable, Equatable {
-  public enum Activation: String, Sendable { case silu, geluTanh }
+  public enum Activation: String, Sendable {
+    case silu, relu
+    /// GELU by the error function.
+    case gelu
+    /// GELU by its tanh approximation (GPT-2's `gelu_new`, Gemma's `gelu_pytorch_tanh`).
+    case geluTanh
+  }
 
-  /// One layer's attention span and rotary base; Gemma 3 mixes local and global layers.
+  public enum Norm: String, Sendable {
+    /// x / sqrt(mean(x^2) + epsilon) * weight.
+    case rms
+    /// (x - mean) / sqrt(variance + epsilon) * weight + bias.
+    case layer
+  }
+
+  /// One layer's attention span and rotary embedding; Gemma 3 mixes local and global layers.
   public struct Layer: Sendable, Equatable {
     /// Keys a query sees, itself included; nil sees all earlier ones.
     public var window: Int?
-    public var rotaryBase: Double
+    /// nil where positions are learned embeddings (GPT-2).
+    public var rotary: Rotary?
   }
 
   public var family: String
@@ -17,6 +31,7 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var dMLP: Int
   public var vocabularySize: Int
   public var contextLength: Int
+  public var norm = Norm.rms
   public var normEpsilon: Double
   public var layers: [Layer]
   /// Scores are multiplied by this: 1 / sqrt(d_head), or Gemma's 1 / sqrt(query_pre_attn_scalar).
@@ -24,15 +39,30 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var scoreSoftCap: Double?
   public var logitSoftCap: Double?
   public var activation: Activation
+  /// act(gate) * up, as against act(up) alone.
+  public var isGated = true
+  /// Projections that add a bias.
+  var biases: Set<WeightRole> = []
   /// RMS norm of every query and key head before rotary (Gemma 3, Qwen 3).
   public var queryKeyNorm = false
   /// Norms between a sublayer's output and the stream (Gemma 2 and 3).
   public var postNorms = false
+  /// Attention and MLP both read the block's input, so that there is no `resid_mid` (Pythia).
+  public var isParallel = false
   public var tiedEmbedding: Bool
   /// Embeddings are multiplied by this: Gemma's sqrt(d_model), else 1.
   public var embeddingScale: Double = 1
+  /// A learned vector for each position is added to the embedding (GPT-2).
+  public var learnedPositions = false
 
   public var layerCount: Int { layers.count }
+
+  /// A copy with one setting changed; family tables read as differences from another family.
+  func with<Value>(_ path: WritableKeyPath<ModelConfiguration, Value>, _ value: Value) -> ModelConfiguration {
+    var copy = self
+    copy[keyPath: path] = value
+    return copy
+  }
 
   /// Refuses sizes that are absent, absurd or do not fit each other.
   func validated(source: String) throws -> ModelConfiguration {
@@ -48,10 +78,12 @@ public struct ModelConfiguration: Sendable, Equatable {
       try check(value >= 1 && value <= limit, "\(name) is \(value), which no model has (1 to \(limit))")
     }
     try check(headCount % kvHeadCount == 0, "\(headCount) heads cannot share \(kvHeadCount) key-value heads evenly")
-    try check(dHead % 2 == 0, "the head size \(dHead) is odd, so rotary embeddings cannot pair its dimensions")
     try check(normEpsilon.isFinite && normEpsilon >= 0, "the norm's epsilon is \(normEpsilon)")
+    for (name, value) in [("scale", scoreScale), ("soft cap", scoreSoftCap ?? 1), ("logit soft cap", logitSoftCap ?? 1)] {
+      try check(value.isFinite && value > 0, "the attention's \(name) is \(value)")
+    }
     for layer in layers {
-      try check(layer.rotaryBase.isFinite && layer.rotaryBase >= 1, "a rotary base is \(layer.rotaryBase)")
+      try layer.rotary?.validate(headSize: dHead, source: source)
       try check(layer.window.map { $0 >= 1 } ?? true, "an attention window is \(layer.window ?? 0)")
     }
     return self

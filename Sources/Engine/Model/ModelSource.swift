@@ -7,6 +7,8 @@ struct ModelSource: Sendable {
   let configuration: ModelConfiguration
   let weights: any WeightSource
   let gguf: GGUFFile?
+  /// What stands for the family's usual prefix of tensor names.
+  private let prefix: String
 
   /// Opens a `.gguf` file or a Hugging Face folder. Throws `.missing` for a wrong path and `.file` for a bad one.
   init(path: String) throws {
@@ -14,28 +16,46 @@ struct ModelSource: Sendable {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw EngineError(.missing, "no model at \(path): there is no such file or folder")
     }
-    self.path = path
-    if isFolder.boolValue {
-      let folder = try HuggingFaceFolder(path: path)
-      gguf = nil
-      weights = folder
-      let type = try folder.configuration.string("model_type")
-      family = try Family.named(modelType: type, source: folder.configuration.source)
-      configuration = try family.configuration(ModelKeys(file: folder.configuration, architecture: nil))
-        .validated(source: folder.configuration.source)
-    } else {
-      let file = try GGUFFile(path: path)
-      gguf = file
-      weights = file
-      let architecture = try file.string("general.architecture")
-      family = try Family.named(architecture: architecture, source: path)
-      var configuration = try family.configuration(ModelKeys(file: file, architecture: architecture))
-      if configuration.vocabularySize == 0 {
-        configuration.vocabularySize = file.shape(of: "token_embd.weight")?.first ?? 0
-      }
-      configuration.tiedEmbedding = file.shape(of: "output.weight") == nil
-      self.configuration = try configuration.validated(source: path)
+    self =
+      isFolder.boolValue
+      ? try ModelSource(folder: HuggingFaceFolder(path: path)) : try ModelSource(gguf: GGUFFile(path: path))
+  }
+
+  private init(folder: HuggingFaceFolder) throws {
+    path = folder.path
+    gguf = nil
+    weights = folder
+    // A model of several parts keeps its decoder's settings in an object of their own.
+    let settings = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
+    family = try Family.named(modelType: try settings.string("model_type"), source: settings.source)
+    let names = family.tensors, embedding = family.tensors.checkpoint[.embedding]?.name ?? ""
+    prefix = ([names.prefix] + names.otherPrefixes).first {
+      folder.shape(of: $0 + embedding.dropFirst(names.prefix.count)) != nil
+    } ?? names.prefix
+    configuration = try family.configuration(ModelKeys(file: settings, architecture: nil))
+      .validated(source: settings.source)
+  }
+
+  private init(gguf file: GGUFFile) throws {
+    path = file.path
+    gguf = file
+    weights = file
+    let architecture = try file.string("general.architecture")
+    family = try Family.named(architecture: architecture, source: path)
+    prefix = family.tensors.prefix
+    var configuration = try family.configuration(ModelKeys(file: file, architecture: architecture))
+    if configuration.vocabularySize == 0 {
+      configuration.vocabularySize = file.shape(of: "token_embd.weight")?.first ?? 0
     }
+    configuration.tiedEmbedding = file.shape(of: "output.weight") == nil
+    // Settings say nothing of biases, and of scaled rotary embeddings only by a tensor of divisors.
+    let first = family.tensors.gguf.mapValues { $0.name.replacing("%", with: "0").biasName }
+    configuration.biases = Set(WeightRole.projections.filter { first[$0].map { file.shape(of: $0) != nil } ?? false })
+    if file.shape(of: "rope_freqs.weight") != nil {
+      let divisors = try file.tensor("rope_freqs.weight").values
+      for layer in configuration.layers.indices { configuration.layers[layer].rotary?.scaling = .divisors(divisors) }
+    }
+    self.configuration = try configuration.validated(source: path)
   }
 
   /// End-of-sequence ids that a folder's settings name; a GGUF's tokenizer knows its own.
@@ -49,70 +69,74 @@ struct ModelSource: Sendable {
     return ids.reduce(into: []) { if !$0.contains($1), (0..<configuration.vocabularySize).contains($1) { $0.append($1) } }
   }
 
-  /// The name of a weight in this container.
-  func name(_ role: WeightRole, layer: Int? = nil) throws -> String {
+  /// Where a weight lies in this container.
+  func place(_ role: WeightRole, layer: Int? = nil) throws -> WeightPlace {
     let names = gguf == nil ? family.tensors.checkpoint : family.tensors.gguf
-    guard let pattern = names[role] else {
+    guard let place = names[role] else {
       throw EngineError(.file, "\(path): family \(configuration.family) has no weight for \(role.rawValue)")
     }
-    return layer.map { pattern.replacing("%", with: String($0)) } ?? pattern
+    var name = place.name
+    let usual = family.tensors.prefix
+    if gguf == nil, prefix != usual, name.hasPrefix(usual) { name = prefix + name.dropFirst(usual.count) }
+    if let layer { name = name.replacing("%", with: String(layer)) }
+    return WeightPlace(
+      name, part: place.part, of: place.parts, isPerHead: place.isPerHead, isTransposed: place.isTransposed)
   }
 
-  /// Checks a weight's presence and shape and returns its name.
-  func checked(_ role: WeightRole, layer: Int? = nil, shape: [Int]) throws -> String {
-    let name = try name(role, layer: layer)
+  /// Checks a tensor's presence and shape.
+  func check(_ name: String, shape: [Int]) throws {
     guard let found = weights.shape(of: name) else {
       throw EngineError(.file, "\(path) has no tensor \(name)\(suggestion(for: name, in: weights.names))")
     }
     guard found == shape else {
       throw EngineError(.file, "\(path): tensor \(name) has shape \(shapeText(found)), expected \(shapeText(shape))")
     }
-    return name
   }
 
-  /// A norm's weight `[width]`, with the container's offset undone.
-  func norm(_ role: WeightRole, layer: Int? = nil, width: Int) throws -> [Float] {
-    let name = try checked(role, layer: layer, shape: [width])
+  /// A norm's weight `[width]`, with the container's offset undone, and its bias where the family has one.
+  func norm(_ role: WeightRole, layer: Int? = nil, width: Int) throws -> NormWeights {
+    let name = try place(role, layer: layer).name
+    let offset = gguf == nil ? family.checkpointNormOffset : 0
+    let hasBias = configuration.norm == .layer
+    return NormWeights(
+      weight: try vector(name, width: width).map { offset == 0 ? $0 : $0 + offset },
+      bias: hasBias ? try vector(name.biasName, width: width) : nil)
+  }
+
+  /// A one-dimensional tensor `[width]`.
+  func vector(_ name: String, width: Int) throws -> [Float] {
+    try check(name, shape: [width])
     var values = [Float](repeating: 0, count: width)
     try values.withUnsafeMutableBufferPointer { try weights.read(name, rows: 0..<1, into: $0.baseAddress!) }
-    let offset = gguf == nil ? family.checkpointNormOffset : 0
-    return offset == 0 ? values : values.map { $0 + offset }
+    return values
   }
 
-  /// Several weights packed as one matrix, one below the other, so that one product serves them all.
-  func packed(_ parts: [MatrixPart], layer: Int?, inputs: Int) throws -> PackedMatrix {
-    var places: [(name: String, start: Int, rows: Int, interleaved: Int?)] = []
-    var total = 0
-    for part in parts {
-      let name = try checked(part.role, layer: layer, shape: [part.rows, inputs])
-      places.append((name, total, part.rows, part.interleavedHeadSize))
-      total += part.rows
-    }
-    let weights = self.weights, fixed = places
-    return try PackedMatrix(outputs: total, inputs: inputs) { range, target in
-      for place in fixed {
-        let low = max(range.lowerBound, place.start), high = min(range.upperBound, place.start + place.rows)
-        guard low < high else { continue }
-        let start = target + (low - range.lowerBound) * inputs
-        guard let size = place.interleaved else {
-          try weights.read(place.name, rows: low - place.start..<high - place.start, into: start)
-          continue
-        }
-        for row in low..<high {  // checkpoint row (head, half, pair) stands at (head, pair, half)
-          let local = row - place.start
-          let head = local / size, half = local % size / (size / 2), pair = local % (size / 2)
-          let stored = head * size + 2 * pair + half
-          try weights.read(place.name, rows: stored..<stored + 1, into: start + (row - low) * inputs)
-        }
+  /// Refuses tensors in the blocks that the decoder would not use: they would change what the model computes.
+  func refuseUnknownTensors() throws {
+    var known: Set<String> = []
+    for role in WeightRole.allCases {
+      for layer in 0..<configuration.layerCount {
+        guard let name = try? place(role, layer: layer).name else { continue }
+        known.insert(name)
+        let isProjection = WeightRole.projections.contains(role)
+        if isProjection ? configuration.biases.contains(role) : configuration.norm == .layer { known.insert(name.biasName) }
       }
     }
+    let norm = try place(.attentionNorm).name
+    let stem = norm.prefix { $0 != "%" }
+    let unknown = weights.names.filter { name in
+      name.hasPrefix(stem) && !known.contains(name) && !family.tensors.ignoredSuffixes.contains { name.hasSuffix($0) }
+        && name.dropFirst(stem.count).prefix { $0 != "." }.allSatisfy(\.isNumber)
+    }
+    guard let first = unknown.first else { return }
+    throw EngineError(
+      .file,
+      "\(path) has \(unknown.count) tensors that family \(configuration.family) does not use, such as \(first): "
+        + "settings and weights do not agree")
   }
 }
 
-/// One weight of a packed matrix.
-struct MatrixPart {
-  let role: WeightRole
-  let rows: Int
-  /// Set where the file stores each head's rows as interleaved rotary pairs.
-  var interleavedHeadSize: Int? = nil
+extension String {
+  /// The name of the bias beside a weight.
+  var biasName: String { (hasSuffix(".weight") ? String(dropLast("weight".count)) : self) + "bias" }
 }

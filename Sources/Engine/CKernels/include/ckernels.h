@@ -24,18 +24,21 @@ void ck_interrupt_set(int value);
 int ck_interrupt_get(void);
 
 // ---- rows.c: work on rows of activations -------------------------------------------------------------------------
-enum ck_activation { CK_SILU = 0, CK_GELU_TANH = 1 };
+enum ck_activation { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU = 2, CK_RELU = 3 };
 
 /// y[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight, rows of width d.
 void ck_rms_norm(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, float epsilon, float *y,
                  size_t ldy);
+/// y[r] = (x[r] - mean) / sqrt(variance + epsilon) * weight + bias, rows of width d.
+void ck_layer_norm(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, const float *bias,
+                   float epsilon, float *y, size_t ldy);
 /// x[r] += y[r].
 void ck_add(size_t rows, size_t d, float *x, size_t ldx, const float *y, size_t ldy);
-/// Rotates the halves of every head of every row: x [rows, heads, d_head] by the angles of positions[r];
-/// cosines and sines are tables [positions, d_head / 2].
-void ck_rotary(size_t rows, size_t heads, size_t d_head, float *x, size_t ldx, const int32_t *positions,
+/// Rotates the halves of the first `turned` dimensions of every head of every row: x [rows, heads, d_head] by the angles
+/// of positions[r]; cosines and sines are tables [positions, turned / 2].
+void ck_rotary(size_t rows, size_t heads, size_t d_head, size_t turned, float *x, size_t ldx, const int32_t *positions,
                const float *cosines, const float *sines);
-/// out[r] = act(gate[r]) * up[r].
+/// out[r] = act(gate[r]) * up[r]; without up, act(gate[r]).
 void ck_gated(size_t rows, size_t d, const float *gate, size_t ldg, const float *up, size_t ldu, float *out, size_t ldo,
               enum ck_activation activation);
 /// x = cap * tanh(x / cap).

@@ -1,53 +1,39 @@
-import Foundation
-
-/// Gemma 3, text: norms before and after each sublayer, QK-norm, five sliding-window layers (local rotary base) for
-/// each global one, embeddings scaled by sqrt(d_model), tanh-GELU gate.
-/// `config.json` model_type `gemma3_text`; GGUF architecture `gemma3`.
+/// Gemma 3, text: Gemma 2's block with QK-norm in place of soft caps, and five sliding-window layers (rotary base of
+/// their own) for each global one.
+/// `config.json` model_type `gemma3_text`, or the `text_config` of a `gemma3`; GGUF architecture `gemma3`.
 extension Family {
   static let gemma3 = Family(
     modelTypes: ["gemma3_text"],
     architecture: "gemma3",
     configuration: { keys in
-      var configuration = try ModelConfiguration.llama(keys)
-      let window = try keys.int(ifPresent: "sliding_window") ?? 512
-      let local = try keys.double(ifPresent: "rope_local_base_freq") ?? 10_000
-      let global = try keys.double(ifPresent: "rope_theta") ?? 1_000_000
-      let count = configuration.layerCount
-      let pattern = try keys.int(ifPresent: "sliding_window_pattern") ?? 6
-      guard pattern > 0 else { throw EngineError(.file, "\(keys.source): sliding_window_pattern is \(pattern)") }
-      let types =
-        try keys.names(ifPresent: "layer_types")
-        ?? (0..<count).map { ($0 + 1) % pattern == 0 ? "full_attention" : "sliding_attention" }
-      guard types.count == count, types.allSatisfy({ $0 == "full_attention" || $0 == "sliding_attention" }) else {
-        throw EngineError(
-          .file, "\(keys.source): layer_types must name full_attention or sliding_attention for each of \(count) layers")
-      }
+      // A `text_config` leaves out what equals the 4B's settings.
+      let keys = keys.with(defaults: [
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262_208,
+        "max_position_embeddings": 131_072,
+      ])
+      var configuration = try ModelConfiguration.gemma(keys, largestLayerCount: 62)
       configuration.family = "gemma3"
-      configuration.layers = types.map {
-        $0 == "full_attention"
-          ? .init(window: nil, rotaryBase: global) : .init(window: window, rotaryBase: local)
-      }
-      let scalar = try keys.double(ifPresent: "query_pre_attn_scalar") ?? Double(configuration.dHead)
-      guard scalar > 0 else { throw EngineError(.file, "\(keys.source): query_pre_attn_scalar is \(scalar)") }
-      configuration.scoreScale = 1 / scalar.squareRoot()
+      configuration.queryKeyNorm = true
       configuration.scoreSoftCap = try keys.double(ifPresent: "attn_logit_softcapping")
       configuration.logitSoftCap = try keys.double(ifPresent: "final_logit_softcapping")
-      configuration.activation = .geluTanh
-      configuration.queryKeyNorm = true
-      configuration.postNorms = true
-      configuration.tiedEmbedding = try keys.bool(ifPresent: "tie_word_embeddings") ?? true
-      configuration.embeddingScale = Double(configuration.dModel).squareRoot()
+      let window = try keys.int(ifPresent: "sliding_window") ?? 512
+      let global = try keys.rotary(dimensions: configuration.dHead, base: 1_000_000, layerType: "full_attention")
+      let local = Rotary(base: try keys.localBase(), dimensions: configuration.dHead)
+      let pattern =
+        try keys.int(ifPresent: "sliding_window_pattern") ?? keys.int(ifPresent: "_sliding_window_pattern") ?? 6
+      guard pattern > 0 else { throw EngineError(.file, "\(keys.source): sliding_window_pattern is \(pattern)") }
+      configuration.layers = try keys.localLayers(count: configuration.layerCount) { ($0 + 1) % pattern != 0 }
+        .map { $0 ? .init(window: window, rotary: local) : .init(window: nil, rotary: global) }
       return configuration
     },
-    tensors: .llama.with(
-      checkpoint: [
-        .postAttentionNorm: "model.layers.%.post_attention_layernorm.weight",
-        .mlpNorm: "model.layers.%.pre_feedforward_layernorm.weight",
-        .postMLPNorm: "model.layers.%.post_feedforward_layernorm.weight",
-      ],
-      gguf: [
-        .postAttentionNorm: "blk.%.post_attention_norm.weight",
-        .postMLPNorm: "blk.%.post_ffw_norm.weight",
-      ]),
+    tensors: .gemma,
     checkpointNormOffset: 1)
+}
+
+extension ModelKeys {
+  /// Gemma 3's rotary base of sliding-window layers.
+  fileprivate func localBase() throws -> Double {
+    let parameters = try object(ifPresent: "rope_parameters")?.object(ifPresent: "sliding_attention")
+    return try parameters?.double(ifPresent: "rope_theta") ?? double(ifPresent: "rope_local_base_freq") ?? 10_000
+  }
 }

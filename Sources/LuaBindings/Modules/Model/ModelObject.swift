@@ -18,7 +18,7 @@ public final class ModelObject: LuaObject {
 
   static let fieldRows: [Field] = [
     Field("name", "string", "The name it was loaded by.") { $0.push(try $0.model.name) },
-    Field("family", "string", "`llama`, `gemma3`.") { $0.push(try $0.model.configuration.family) },
+    Field("family", "string", "`llama`, `mistral`, `qwen2`, `qwen3`, `gemma2`, `gemma3`, `gpt2` or `gpt_neox`.") { $0.push(try $0.model.configuration.family) },
     Field("n_layers", "integer", "Number of blocks.") { $0.push(try $0.model.configuration.layerCount) },
     Field("d_model", "integer", "Width of the residual stream.") { $0.push(try $0.model.configuration.dModel) },
     Field("n_heads", "integer", "Query heads.") { $0.push(try $0.model.configuration.headCount) },

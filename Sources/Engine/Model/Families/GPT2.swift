@@ -1,0 +1,60 @@
+/// GPT-2: layer norms, learned positions, one bias-carrying matrix for queries, keys and values, a plain MLP. Checkpoints
+/// store matrices as `[inputs, outputs]`.
+/// `config.json` model_type `gpt2`; GGUF architecture `gpt2`.
+extension Family {
+  static let gpt2 = Family(
+    modelTypes: ["gpt2"],
+    architecture: "gpt2",
+    configuration: { keys in
+      let keys = keys.renamed([
+        "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
+        "intermediate_size": "n_inner", "max_position_embeddings": "n_positions", "layer_norm_eps": "layer_norm_epsilon",
+        "hidden_act": "activation_function",
+      ])
+      try keys.refuse("scale_attn_by_inverse_layer_idx", "scores that are scaled layer by layer are not supported")
+      try keys.refuse("add_cross_attention", "a decoder with cross-attention is not supported")
+      var configuration = try ModelConfiguration.llama(keys) { 4 * $0 }
+      configuration.family = "gpt2"
+      configuration.norm = .layer
+      configuration.normEpsilon = try keys.double(ifPresent: "layer_norm_eps") ?? 1e-5
+      configuration.activation = try keys.activation("hidden_act", .geluTanh)
+      configuration.isGated = false
+      configuration.biases = [.query, .key, .value, .output, .up, .down]
+      for layer in configuration.layers.indices { configuration.layers[layer].rotary = nil }
+      configuration.learnedPositions = true
+      if try keys.bool(ifPresent: "scale_attn_weights") == false { configuration.scoreScale = 1 }
+      configuration.tiedEmbedding = try keys.bool(ifPresent: "tie_word_embeddings") ?? true
+      return configuration
+    },
+    tensors: TensorNames(
+      checkpoint: [
+        .embedding: "transformer.wte.weight",
+        .positionEmbedding: "transformer.wpe.weight",
+        .finalNorm: "transformer.ln_f.weight",
+        .unembedding: "lm_head.weight",
+        .attentionNorm: "transformer.h.%.ln_1.weight",
+        .query: .init("transformer.h.%.attn.c_attn.weight", part: 0, of: 3, isTransposed: true),
+        .key: .init("transformer.h.%.attn.c_attn.weight", part: 1, of: 3, isTransposed: true),
+        .value: .init("transformer.h.%.attn.c_attn.weight", part: 2, of: 3, isTransposed: true),
+        .output: .init("transformer.h.%.attn.c_proj.weight", isTransposed: true),
+        .mlpNorm: "transformer.h.%.ln_2.weight",
+        .up: .init("transformer.h.%.mlp.c_fc.weight", isTransposed: true),
+        .down: .init("transformer.h.%.mlp.c_proj.weight", isTransposed: true),
+      ],
+      gguf: [
+        .embedding: "token_embd.weight",
+        .positionEmbedding: "position_embd.weight",
+        .finalNorm: "output_norm.weight",
+        .unembedding: "output.weight",
+        .attentionNorm: "blk.%.attn_norm.weight",
+        .query: .init("blk.%.attn_qkv.weight", part: 0, of: 3),
+        .key: .init("blk.%.attn_qkv.weight", part: 1, of: 3),
+        .value: .init("blk.%.attn_qkv.weight", part: 2, of: 3),
+        .output: "blk.%.attn_output.weight",
+        .mlpNorm: "blk.%.ffn_norm.weight",
+        .up: "blk.%.ffn_up.weight",
+        .down: "blk.%.ffn_down.weight",
+      ],
+      prefix: "transformer.", otherPrefixes: [""],
+      ignoredSuffixes: ["attn.bias", "attn.masked_bias"]))
+}

@@ -1,0 +1,68 @@
+/// GPT-NeoX and Pythia: layer norms, rotary embeddings on a part of each head, a plain MLP; attention and MLP read the
+/// same input and are added together, unless `use_parallel_residual` is false.
+/// `config.json` model_type `gpt_neox`; GGUF architecture `gptneox`.
+extension Family {
+  static let gptNeoX = Family(
+    modelTypes: ["gpt_neox"],
+    architecture: "gptneox",
+    configuration: { keys in
+      var configuration = try ModelConfiguration.llama(keys)
+      configuration.family = "gpt_neox"
+      configuration.norm = .layer
+      configuration.normEpsilon = try keys.double(ifPresent: "layer_norm_eps") ?? 1e-5
+      configuration.activation = try keys.activation("hidden_act", .gelu)
+      configuration.isGated = false
+      configuration.isParallel = try keys.bool(ifPresent: "use_parallel_residual") ?? true
+      configuration.biases = [.output, .up, .down]
+      if try keys.bool(ifPresent: "attention_bias") ?? true {
+        configuration.biases.formUnion([.query, .key, .value])
+      } else {
+        configuration.biases.remove(.output)
+      }
+      let rotary = try keys.partialRotary(headSize: configuration.dHead)
+      for layer in configuration.layers.indices { configuration.layers[layer].rotary = rotary }
+      return configuration
+    },
+    tensors: TensorNames(
+      checkpoint: [
+        .embedding: "gpt_neox.embed_in.weight",
+        .finalNorm: "gpt_neox.final_layer_norm.weight",
+        .unembedding: "embed_out.weight",
+        .attentionNorm: "gpt_neox.layers.%.input_layernorm.weight",
+        .query: .init("gpt_neox.layers.%.attention.query_key_value.weight", part: 0, of: 3, isPerHead: true),
+        .key: .init("gpt_neox.layers.%.attention.query_key_value.weight", part: 1, of: 3, isPerHead: true),
+        .value: .init("gpt_neox.layers.%.attention.query_key_value.weight", part: 2, of: 3, isPerHead: true),
+        .output: "gpt_neox.layers.%.attention.dense.weight",
+        .mlpNorm: "gpt_neox.layers.%.post_attention_layernorm.weight",
+        .up: "gpt_neox.layers.%.mlp.dense_h_to_4h.weight",
+        .down: "gpt_neox.layers.%.mlp.dense_4h_to_h.weight",
+      ],
+      gguf: [
+        .embedding: "token_embd.weight",
+        .finalNorm: "output_norm.weight",
+        .unembedding: "output.weight",
+        .attentionNorm: "blk.%.attn_norm.weight",
+        .query: .init("blk.%.attn_qkv.weight", part: 0, of: 3),
+        .key: .init("blk.%.attn_qkv.weight", part: 1, of: 3),
+        .value: .init("blk.%.attn_qkv.weight", part: 2, of: 3),
+        .output: "blk.%.attn_output.weight",
+        .mlpNorm: "blk.%.ffn_norm.weight",
+        .up: "blk.%.ffn_up.weight",
+        .down: "blk.%.ffn_down.weight",
+      ],
+      prefix: "gpt_neox.", otherPrefixes: [""],
+      ignoredSuffixes: ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"]))
+}
+
+extension ModelKeys {
+  fileprivate func partialRotary(headSize: Int) throws -> Rotary {
+    let inner = try object(ifPresent: "rope_parameters")
+    let share =
+      try inner?.double(ifPresent: "partial_rotary_factor") ?? double(ifPresent: "rotary_pct")
+      ?? double(ifPresent: "partial_rotary_factor") ?? 0.25
+    guard share > 0, share <= 1 else { throw EngineError(.file, "\(source): rotary_pct is \(share)") }
+    let dimensions = try int(ifPresent: "rotary_dimensions") ?? Int(Double(headSize) * share)
+    let base = try double(ifPresent: "rotary_emb_base") ?? 10_000
+    return try rotary(dimensions: dimensions, base: base)
+  }
+}

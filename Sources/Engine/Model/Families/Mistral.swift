@@ -1,0 +1,16 @@
+/// Mistral: a Llama block whose attention may look back over a window only (v0.1).
+/// `config.json` model_type `mistral`; its GGUF files are of architecture `llama` and carry no window.
+extension Family {
+  static let mistral = Family(
+    modelTypes: ["mistral"],
+    architecture: nil,
+    configuration: { keys in
+      var configuration = try ModelConfiguration.llama(keys)
+      configuration.family = "mistral"
+      if let window = try keys.int(ifPresent: "sliding_window") {
+        for layer in configuration.layers.indices { configuration.layers[layer].window = window }
+      }
+      return configuration
+    },
+    tensors: .llama)
+}
