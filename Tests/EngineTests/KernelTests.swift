@@ -54,29 +54,6 @@ struct KernelTests {
     }
   }
 
-  @Test func packedProductsEqualPlainSums() throws {
-    var random = RandomGenerator(seed: 3)
-    for _ in 0..<30 {
-      let outputs = 1 + random.below(700), inputs = 1 + random.below(300), rows = 1 + random.below(200)
-      let w = (0..<outputs * inputs).map { _ in Float(random.normal()) }
-      let x = (0..<rows * inputs).map { _ in Float(random.normal()) }
-      let matrix = try PackedMatrix(outputs: outputs, inputs: inputs) { range, target in
-        for (i, index) in (range.lowerBound * inputs..<range.upperBound * inputs).enumerated() { target[i] = w[index] }
-      }
-      var y = [Float](repeating: 0, count: rows * outputs)
-      y.withUnsafeMutableBufferPointer {
-        matrix.multiply(x, rows: rows, ldx: inputs, into: $0.baseAddress!, ldy: outputs)
-      }
-      var worst = 0.0
-      for _ in 0..<200 {
-        let r = random.below(rows), o = random.below(outputs)
-        let exact = (0..<inputs).reduce(0.0) { $0 + Double(x[r * inputs + $1]) * Double(w[o * inputs + $1]) }
-        worst = max(worst, abs(exact - Double(y[r * outputs + o])))
-      }
-      #expect(worst < 1e-4, "\(rows) x \(outputs) x \(inputs)")  // 300 products of normals in float32
-    }
-  }
-
   @Test func theDivergenceOfEqualLogitsIsZeroAndOfKnownOnesIsKnown() {
     let p: [Float] = [1, 2, 3, 4], q: [Float] = [4, 1, 0, 2]
     func softmax(_ x: [Float]) -> [Double] {

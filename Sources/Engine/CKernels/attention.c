@@ -70,18 +70,7 @@ CK_CLONES void ck_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda,
   }
 }
 
-// A buffer per thread that only grows.
-static float *scratch(size_t count) {
-  static _Thread_local float *buffer;
-  static _Thread_local size_t capacity;
-  if (count > capacity) {
-    free(buffer);
-    capacity = count + count / 2;
-    buffer = aligned_alloc(64, (capacity * sizeof(float) + 63) / 64 * 64);
-    if (!buffer) abort();
-  }
-  return buffer;
-}
+static float *scratch(size_t count) { return ck_scratch(CK_SCRATCH_ATTENTION, count * sizeof(float)); }
 
 // Visible keys of a query at `position`: low ... position.
 CK_INLINE size_t lowest_key(ck_score_rule rule, size_t position) {

@@ -74,3 +74,19 @@ CK_CLONES float ck_read(const float *data, size_t bytes) {
   for (int j = 0; j < 16; j++) total += all[j];
   return total;
 }
+
+bool ck_has_avx512(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("x86-64-v4");
+#else
+  return false;
+#endif
+}
+
+bool ck_has_bf16(void) {
+#if defined(__x86_64__)
+  return ck_has_avx512() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}

@@ -25,24 +25,23 @@ static void make_engine(void) {
   engine_failed = dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success;
 }
 
-int odn_version(void) { return dnnl_version()->major * 100 + dnnl_version()->minor; }
-
-static int plain_desc(memory_desc *out, size_t rows, size_t columns, size_t row_stride, size_t column_stride) {
+static int plain_desc(memory_desc *out, dnnl_data_type_t type, size_t rows, size_t columns, size_t row_stride,
+                      size_t column_stride) {
   dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
   dnnl_dims_t strides = {(dnnl_dim_t)row_stride, (dnnl_dim_t)column_stride};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_strides(out, 2, dims, dnnl_f32, strides) != dnnl_success;
+  return dnnl_memory_desc_create_with_strides(out, 2, dims, type, strides) != dnnl_success;
 #else
-  return dnnl_memory_desc_init_by_strides(out, 2, dims, dnnl_f32, strides) != dnnl_success;
+  return dnnl_memory_desc_init_by_strides(out, 2, dims, type, strides) != dnnl_success;
 #endif
 }
 
-static int any_desc(memory_desc *out, size_t rows, size_t columns) {
+static int any_desc(memory_desc *out, dnnl_data_type_t type, size_t rows, size_t columns) {
   dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_tag(out, 2, dims, dnnl_f32, dnnl_format_tag_any) != dnnl_success;
+  return dnnl_memory_desc_create_with_tag(out, 2, dims, type, dnnl_format_tag_any) != dnnl_success;
 #else
-  return dnnl_memory_desc_init_by_tag(out, 2, dims, dnnl_f32, dnnl_format_tag_any) != dnnl_success;
+  return dnnl_memory_desc_init_by_tag(out, 2, dims, type, dnnl_format_tag_any) != dnnl_success;
 #endif
 }
 
@@ -83,11 +82,14 @@ static int make_memory(dnnl_memory_t *out, memory_desc *d, void *data) {
 // against that same layout.
 enum { LAYOUT_ROWS = 128 };
 
-static int layout(memory_desc *packed, size_t n, size_t k) {
+static dnnl_data_type_t data_type(enum odn_type type) { return type == ODN_BF16 ? dnnl_bf16 : dnnl_f32; }
+static size_t element_size(enum odn_type type) { return type == ODN_BF16 ? 2 : 4; }
+
+static int layout(memory_desc *packed, enum odn_type type, size_t n, size_t k) {
   memory_desc x, w, y;
-  if (plain_desc(&x, LAYOUT_ROWS, k, k, 1)) return 1;
-  if (any_desc(&w, k, n)) return 1;
-  if (plain_desc(&y, LAYOUT_ROWS, n, n, 1)) return 1;
+  if (plain_desc(&x, data_type(type), LAYOUT_ROWS, k, k, 1)) return 1;
+  if (any_desc(&w, data_type(type), k, n)) return 1;
+  if (plain_desc(&y, dnnl_f32, LAYOUT_ROWS, n, n, 1)) return 1;
   dnnl_primitive_desc_t pd;
   int failed = matmul_desc(&pd, &x, &w, &y);
   if (!failed) {
@@ -101,6 +103,7 @@ static int layout(memory_desc *packed, size_t n, size_t k) {
 // ---- Per-thread state: a stream, and the products this thread has met ------------------------------------------------
 
 typedef struct {
+  enum odn_type type;
   size_t m, n, k, ldx, ldy;
   dnnl_primitive_t primitive;
   dnnl_memory_t x, w, y;
@@ -130,20 +133,20 @@ static thread_state *thread_ready(void) {
   return state = made;
 }
 
-size_t odn_packed_size(size_t n, size_t k) {
+size_t odn_packed_size(enum odn_type type, size_t n, size_t k) {
   if (!thread_ready()) return 0;
   memory_desc packed;
-  if (layout(&packed, n, k)) return 0;
+  if (layout(&packed, type, n, k)) return 0;
   size_t size = desc_size(&packed);
   drop_desc(&packed);
   return size;
 }
 
-int odn_pack(size_t n, size_t k, const float *rows, void *packed) {
+int odn_pack(enum odn_type type, size_t n, size_t k, const float *rows, void *packed) {
   thread_state *t = thread_ready();
   if (!t) return 1;
   memory_desc from, to;
-  if (layout(&to, n, k) || plain_desc(&from, k, n, 1, k)) return 1;
+  if (layout(&to, type, n, k) || plain_desc(&from, dnnl_f32, k, n, 1, k)) return 1;
   dnnl_memory_t source = NULL, target = NULL;
   dnnl_primitive_desc_t pd = NULL;
   dnnl_primitive_t reorder = NULL;
@@ -164,9 +167,10 @@ int odn_pack(size_t n, size_t k, const float *rows, void *packed) {
   return failed;
 }
 
-static int make_product(product *p, size_t m, size_t n, size_t k, size_t ldx, size_t ldy) {
+static int make_product(product *p, enum odn_type type, size_t m, size_t n, size_t k, size_t ldx, size_t ldy) {
   memory_desc x, w, y;
-  if (layout(&w, n, k) || plain_desc(&x, m, k, ldx, 1) || plain_desc(&y, m, n, ldy, 1)) return 1;
+  if (layout(&w, type, n, k) || plain_desc(&x, data_type(type), m, k, ldx, 1) || plain_desc(&y, dnnl_f32, m, n, ldy, 1))
+    return 1;
   dnnl_primitive_desc_t pd = NULL;
   int failed = matmul_desc(&pd, &x, &w, &y);
   if (!failed) {
@@ -178,7 +182,7 @@ static int make_product(product *p, size_t m, size_t n, size_t k, size_t ldx, si
   }
   failed = failed || make_memory(&p->x, &x, NULL) || make_memory(&p->w, &w, NULL) || make_memory(&p->y, &y, NULL);
   drop_desc(&x), drop_desc(&w), drop_desc(&y);
-  p->m = m, p->n = n, p->k = k, p->ldx = ldx, p->ldy = ldy;
+  p->type = type, p->m = m, p->n = n, p->k = k, p->ldx = ldx, p->ldy = ldy;
   return failed;
 }
 
@@ -190,26 +194,26 @@ static void drop_product(product *p) {
   memset(p, 0, sizeof *p);
 }
 
-static product *find_product(thread_state *t, size_t m, size_t n, size_t k, size_t ldx, size_t ldy) {
-  size_t h = m * 0x9E3779B97F4A7C15u ^ n * 0xC2B2AE3D27D4EB4Fu ^ k * 0x165667B19E3779F9u ^ ldx * 31 ^ ldy * 131;
+static product *find_product(thread_state *t, enum odn_type type, size_t m, size_t n, size_t k, size_t ldx, size_t ldy) {
+  size_t h = m * 0x9E3779B97F4A7C15u ^ n * 0xC2B2AE3D27D4EB4Fu ^ k * 0x165667B19E3779F9u ^ ldx * 31 ^ ldy * 131 ^ (size_t)type * 7919;
   h ^= h >> 29;
   for (size_t i = 0; i < PROBES; i++) {
     product *p = &t->slots[(h + i) % SLOTS];
-    if (p->m == m && p->n == n && p->k == k && p->ldx == ldx && p->ldy == ldy) return p;
+    if (p->type == type && p->m == m && p->n == n && p->k == k && p->ldx == ldx && p->ldy == ldy) return p;
     if (p->m == 0) {
-      if (make_product(p, m, n, k, ldx, ldy) == 0) return p;
+      if (make_product(p, type, m, n, k, ldx, ldy) == 0) return p;
       drop_product(p);
       return NULL;
     }
   }
   product *p = &t->slots[h % SLOTS];  // crowded: the newest wins
   drop_product(p);
-  if (make_product(p, m, n, k, ldx, ldy) == 0) return p;
+  if (make_product(p, type, m, n, k, ldx, ldy) == 0) return p;
   drop_product(p);
   return NULL;
 }
 
-static int execute(thread_state *t, product *p, const float *x, const void *packed, float *y) {
+static int execute(thread_state *t, product *p, const void *x, const void *packed, float *y) {
   dnnl_memory_set_data_handle(p->x, (void *)x);
   dnnl_memory_set_data_handle(p->w, (void *)packed);
   dnnl_memory_set_data_handle(p->y, y);
@@ -219,45 +223,31 @@ static int execute(thread_state *t, product *p, const float *x, const void *pack
 }
 
 // A row count that oneDNN can only do by reference code goes through a padded copy of LAYOUT_ROWS rows.
-static int multiply_padded(thread_state *t, size_t m, size_t n, size_t k, const float *x, size_t ldx,
+static int multiply_padded(thread_state *t, enum odn_type type, size_t m, size_t n, size_t k, const void *x, size_t ldx,
                            const void *packed, float *y, size_t ldy) {
-  product *p = find_product(t, LAYOUT_ROWS, n, k, k, n);
-  float *scratch = p ? aligned_alloc(64, LAYOUT_ROWS * (n + k) * sizeof(float)) : NULL;
-  if (!scratch) return 1;
-  float *out = scratch + LAYOUT_ROWS * k;
+  product *p = find_product(t, type, LAYOUT_ROWS, n, k, k, n);
+  size_t size = element_size(type);
+  float *out = p ? aligned_alloc(64, LAYOUT_ROWS * (n * sizeof(float) + k * size)) : NULL;
+  if (!out) return 1;
+  char *scratch = (char *)(out + LAYOUT_ROWS * n);
   int failed = 0;
   for (size_t row = 0; row < m && !failed; row += LAYOUT_ROWS) {
     size_t rows = m - row < LAYOUT_ROWS ? m - row : LAYOUT_ROWS;
-    for (size_t r = 0; r < LAYOUT_ROWS; r++) {
-      if (r < rows) memcpy(scratch + r * k, x + (row + r) * ldx, k * sizeof(float));
-      else memset(scratch + r * k, 0, k * sizeof(float));
-    }
+    for (size_t r = 0; r < rows; r++) memcpy(scratch + r * k * size, (const char *)x + (row + r) * ldx * size, k * size);
+    memset(scratch + rows * k * size, 0, (LAYOUT_ROWS - rows) * k * size);
     failed = execute(t, p, scratch, packed, out);
     for (size_t r = 0; r < rows; r++) memcpy(y + (row + r) * ldy, out + r * n, n * sizeof(float));
   }
-  free(scratch);
+  free(out);
   return failed;
 }
 
-int odn_multiply(size_t m, size_t n, size_t k, const float *x, size_t ldx, const void *packed, float *y, size_t ldy) {
+int odn_multiply(enum odn_type type, size_t m, size_t n, size_t k, const void *x, size_t ldx, const void *packed,
+                 float *y, size_t ldy) {
   if (m == 0 || n == 0) return 0;
   thread_state *t = thread_ready();
   if (!t) return 1;
-  product *p = find_product(t, m, n, k, ldx, ldy);
+  product *p = find_product(t, type, m, n, k, ldx, ldy);
   if (!p) return 1;
-  return p->usable ? execute(t, p, x, packed, y) : multiply_padded(t, m, n, k, x, ldx, packed, y, ldy);
-}
-
-const char *odn_implementation(size_t m, size_t n, size_t k) {
-  if (!thread_ready()) return "unavailable";
-  static _Thread_local char answer[128];
-  memory_desc x, w, y;
-  if (layout(&w, n, k) || plain_desc(&x, m, k, k, 1) || plain_desc(&y, m, n, n, 1)) return "unavailable";
-  dnnl_primitive_desc_t pd;
-  if (matmul_desc(&pd, &x, &w, &y)) return "unavailable";
-  const char *name = "";
-  dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-  strncpy(answer, name, sizeof answer - 1);
-  dnnl_primitive_desc_destroy(pd);
-  return answer;
+  return p->usable ? execute(t, p, x, packed, y) : multiply_padded(t, type, m, n, k, x, ldx, packed, y, ldy);
 }

@@ -3,6 +3,13 @@ import CKernels
 extension GGUFFile: WeightSource {
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
+  public func stored(_ name: String) -> StoredRows? {
+    guard let tensor = tensors[name], let width = tensor.shape.last, let base = file.bytes.baseAddress else { return nil }
+    return StoredRows(
+      type: tensor.type.rawValue, base: base + tensor.range.lowerBound,
+      rowBytes: width / tensor.type.block.values * tensor.type.block.bytes)
+  }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let tensor = tensors[name] else { throw missing(name) }
     try check(rows, of: name, tensor.shape)

@@ -13,6 +13,20 @@ public protocol WeightSource: Sendable {
   /// Writes rows `rows` of a tensor, `rows.count * width` float32 values, to `into`. Several threads may call it at
   /// once. Throws `.missing` for an unknown name, `.shape` for rows out of range, `.file` for an unreadable type.
   func read(_ name: String, rows: Range<Int>, into: UnsafeMutablePointer<Float>) throws
+  /// A tensor's rows as the file stores them; nil where the container has no block formats, or for an unknown name.
+  func stored(_ name: String) -> StoredRows?
+}
+
+/// Rows of a tensor in a block format, in the mapped file.
+public struct StoredRows: @unchecked Sendable {
+  /// The number of its `ggml_type`.
+  public let type: UInt32
+  public let base: UnsafeRawPointer
+  public let rowBytes: Int
+}
+
+extension WeightSource {
+  public func stored(_ name: String) -> StoredRows? { nil }
 }
 
 extension WeightSource {

@@ -8,7 +8,7 @@ struct NormWeights: Sendable {
 
 /// A weight matrix with its bias `[outputs]`, where it has one.
 struct Projection: Sendable {
-  let matrix: PackedMatrix
+  let matrix: any WeightMatrix
   let bias: [Float]?
 }
 
@@ -37,16 +37,18 @@ struct BlockWeights: Sendable {
 /// All weights of a decoder. The unembedding is packed when first used: runs without logits never pay for it.
 final class DecoderWeights: @unchecked Sendable {
   let source: ModelSource
+  let precision: WeightPrecision
   let blocks: [BlockWeights]
   let finalNorm: NormWeights
   /// `[contextLength, dModel]` where positions are learned.
   let positions: Tensor?
   private let embeddingName: String
   private let lock = NSLock()
-  private var packedUnembedding: PackedMatrix?
+  private var packedUnembedding: (any WeightMatrix)?
 
-  init(_ source: ModelSource) throws {
+  init(_ source: ModelSource, precision: WeightPrecision) throws {
     self.source = source
+    self.precision = precision
     let c = source.configuration
     embeddingName = try source.place(.embedding).name
     try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
@@ -67,7 +69,7 @@ final class DecoderWeights: @unchecked Sendable {
       }
       func projection(_ parts: [MatrixPart], inputs: Int) throws -> Projection {
         Projection(
-          matrix: try PackedMatrix(try source.rows(parts, layer: layer, inputs: inputs)),
+          matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: inputs)),
           bias: try source.biases(parts, layer: layer))
       }
       let up = MatrixPart(role: .up, rows: c.dMLP)
@@ -91,13 +93,13 @@ final class DecoderWeights: @unchecked Sendable {
   }
 
   /// `[vocabulary, dModel]`.
-  func unembedding() throws -> PackedMatrix {
+  func unembedding() throws -> any WeightMatrix {
     try lock.withLock {
       if let packedUnembedding { return packedUnembedding }
       let c = source.configuration
       let role: WeightRole = c.tiedEmbedding ? .embedding : .unembedding
       let rows = try source.rows([MatrixPart(role: role, rows: c.vocabularySize)], layer: nil, inputs: c.dModel)
-      let made = try PackedMatrix(rows)
+      let made = try precision.pack(rows)
       packedUnembedding = made
       return made
     }

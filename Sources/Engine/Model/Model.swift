@@ -14,6 +14,8 @@ public final class Model: @unchecked Sendable {
   public let configuration: ModelConfiguration
   public let tokenizer: Tokenizer?
   public let template: ChatTemplate?
+  /// How weights are kept for products.
+  public var precision: WeightPrecision { decoder.weights.precision }
   /// Ids that end a generation: eos, and the template's end of turn.
   public let stopTokens: [Int]
   public let interventions: InterventionList
@@ -46,13 +48,18 @@ public final class Model: @unchecked Sendable {
     hash = try Fingerprint.ofModel(source.path)
   }
 
-  /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, `model.safetensors`).
-  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.memory`.
-  public static func load(path: String, name: String? = nil) throws -> Model {
+  /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
+  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights where
+  /// the file has none, `.memory`.
+  public static func load(path: String, name: String? = nil, precision: WeightPrecision = .f32) throws -> Model {
     let source = try ModelSource(path: path)
+    if precision == .native, source.gguf == nil {
+      throw EngineError(
+        .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
+    }
     let url = URL(fileURLWithPath: path)
     let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
-    return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source))
+    return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision))
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of the model's template with the generation prompt.

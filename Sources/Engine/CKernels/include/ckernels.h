@@ -8,6 +8,8 @@
 #include "dequant.h"
 #include "sha256.h"
 #include "inflate.h"
+#include "panels.h"
+#include "quantized.h"
 
 // ---- pool.c: the engine's one thread pool -------------------------------------------------------------------------
 typedef void (*ck_task)(void *context, size_t index);
@@ -22,6 +24,16 @@ void ck_set_threads(size_t count);
 /// Set from a signal handler; polled by the engine per layer and per token.
 void ck_interrupt_set(int value);
 int ck_interrupt_get(void);
+
+// ---- scratch.c ----------------------------------------------------------------------------------------------------
+/// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
+enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_USES };
+/// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
+void *ck_scratch(enum ck_scratch_use use, size_t bytes);
+
+/// Whether the CPU has AVX-512, and whether it multiplies bf16 itself.
+bool ck_has_avx512(void);
+bool ck_has_bf16(void);
 
 // ---- rows.c: work on rows of activations -------------------------------------------------------------------------
 enum ck_activation { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU = 2, CK_RELU = 3 };

@@ -7,7 +7,13 @@ extension Module {
       Function(
         "load", "model.load(name_or_path [, { dtype = }])",
         "Loads a store name, a .gguf file, a Hugging Face folder, or org/name of the local Hugging Face cache.",
-        options: [Option("dtype", "string", .string("f32"), "what to compute in", choices: ["f32"])],
+        options: [
+          Option(
+            "dtype", "string", .string("f32"),
+            "weights and products: f32; bf16 (half the memory); native (a .gguf file's quantised weights as they are, "
+              + "8-bit activations)",
+            choices: WeightPrecision.allCases.map(\.rawValue))
+        ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
         argumentChoices: {
           let store = ModelStore()
@@ -15,9 +21,9 @@ extension Module {
         }
       ) { call in
         let name = try call.argument(1).string()
-        _ = try call.options(2).choice("dtype")
+        let precision = try WeightPrecision(rawValue: call.options(2).choice("dtype")) ?? .f32
         let path = try ModelStore().resolve(name)
-        let model = try Model.load(path: path, name: name.contains("/") ? nil : name)
+        let model = try Model.load(path: path, name: name.contains("/") ? nil : name, precision: precision)
         LoadedModels.add(model)
         return call.push(ModelObject(model))
       }

@@ -8,7 +8,7 @@ public final class ModelObject: LuaObject {
 
   public var summary: String {
     let c = model.configuration
-    return "model \(model.name): \(c.family), \(c.layerCount) layers, d_model \(c.dModel), \(c.headCount) heads, f32"
+    return "model \(model.name): \(c.family), \(c.layerCount) layers, d_model \(c.dModel), \(c.headCount) heads, \(model.precision.rawValue)"
   }
 
   public static let luaType = ObjectType(
@@ -29,7 +29,7 @@ public final class ModelObject: LuaObject {
     Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
     Field("dtype", "string", "What it computes in.") {
       _ = try $0.model
-      return $0.push("f32")
+      return $0.push(try $0.model.precision.rawValue)
     },
     Field("hash", "string", "Fingerprint of the weights' file.") { $0.push(try $0.model.hash) },
     Field("stop_tokens", "list", "Ids that end a generation: eos and the template's end of turn.") {

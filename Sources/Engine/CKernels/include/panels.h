@@ -1,0 +1,23 @@
+// Weight matrices [outputs, inputs] as panels: 16 outputs at a time, input by input, so that y = x wᵀ reads them once from
+// end to end. A panel is [inputs, 16]; outputs beyond the last are zero.
+#ifndef CK_PANELS_H
+#define CK_PANELS_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CK_PANEL = 16 };
+enum ck_panel_type { CK_PANEL_F32 = 0, CK_PANEL_BF16 = 1 };
+
+/// Packs weight rows [rows, k] into panels of the type; rows beyond the last are zero. bf16 rounds to nearest even.
+void ck_pack_panels(enum ck_panel_type type, size_t rows, size_t k, const float *weights, void *panels);
+/// y [m, columns] = x [m, k] wᵀ, products summed input by input in float32: a row's result does not depend on m.
+void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                       const void *panels, float *y, size_t ldy);
+/// The same, plainly, in double.
+void ck_panel_multiply_reference(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                                 const void *panels, float *y, size_t ldy);
+/// out = x rounded to bf16, as float32.
+void ck_round_bf16(size_t n, const float *x, float *out);
+/// The upper halves of x rounded to bf16.
+void ck_to_bf16(size_t n, const float *x, uint16_t *out);
+#endif

@@ -1,0 +1,170 @@
+// Products with packed panels. A tile is 6 rows of x by 16 outputs (AVX2: 12 sums in registers) or 6 by 32 (AVX-512): each
+// value of x loaded is used 16 or 32 times, each weight 6 times. Long rows are cut so that a panel's part stays in the
+// first or second cache; the cut stores sums and loads them again, which changes nothing.
+#include "panels.h"
+#include "dispatch.h"
+#include <string.h>
+
+enum { TILE = 6, CUT = 1024 };
+typedef float vec __attribute__((vector_size(CK_PANEL * sizeof(float)), aligned(4)));
+typedef uint16_t half_vec __attribute__((vector_size(CK_PANEL * sizeof(uint16_t)), aligned(2)));
+typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)), aligned(4)));
+
+#define LOAD_F32(p, i) (((const vec *)(p))[i])
+#define LOAD_BF16(p, i) ((vec)(__builtin_convertvector(((const half_vec *)(p))[i], word_vec) << 16))
+
+// y [ROWS, PANELS * 16] (+)= x [ROWS, k] times panels that lie `next` bytes apart.
+#define TILE_KERNEL(TYPE, LOAD, ROWS, PANELS)                                                                       \
+  CK_INLINE void tile_##TYPE##_##ROWS##_##PANELS(size_t k, const float *x, size_t ldx, const char *w, size_t next,  \
+                                                 float *y, size_t ldy, int more) {                                  \
+    vec sum[ROWS][PANELS];                                                                                          \
+    for (int r = 0; r < ROWS; r++)                                                                                  \
+      for (int p = 0; p < PANELS; p++) sum[r][p] = more ? *(const vec *)(y + r * ldy + p * CK_PANEL) : (vec){0};    \
+    for (size_t i = 0; i < k; i++)                                                                                  \
+      for (int p = 0; p < PANELS; p++) {                                                                            \
+        vec row = LOAD(w + p * next, i);                                                                            \
+        for (int r = 0; r < ROWS; r++) sum[r][p] += x[r * ldx + i] * row;                                           \
+      }                                                                                                             \
+    for (int r = 0; r < ROWS; r++)                                                                                  \
+      for (int p = 0; p < PANELS; p++) *(vec *)(y + r * ldy + p * CK_PANEL) = sum[r][p];                            \
+  }
+#define TILE_KERNELS(TYPE, LOAD, PANELS)                                                            \
+  TILE_KERNEL(TYPE, LOAD, 1, PANELS)                                                                \
+  TILE_KERNEL(TYPE, LOAD, 2, PANELS)                                                                \
+  TILE_KERNEL(TYPE, LOAD, 3, PANELS)                                                                \
+  TILE_KERNEL(TYPE, LOAD, 4, PANELS)                                                                \
+  TILE_KERNEL(TYPE, LOAD, 5, PANELS)                                                                \
+  TILE_KERNEL(TYPE, LOAD, 6, PANELS)
+TILE_KERNELS(f32, LOAD_F32, 1)
+TILE_KERNELS(f32, LOAD_F32, 2)
+TILE_KERNELS(bf16, LOAD_BF16, 1)
+TILE_KERNELS(bf16, LOAD_BF16, 2)
+
+// All rows of x against PANELS whole panels.
+#define SWEEP(TYPE, SIZE, PANELS)                                                                                    \
+  CK_INLINE void sweep_##TYPE##_##PANELS(size_t m, size_t k, const float *x, size_t ldx, const char *w, float *y,    \
+                                         size_t ldy) {                                                               \
+    size_t next = k * CK_PANEL * SIZE;                                                                               \
+    for (size_t start = 0; start < k; start += CUT) {                                                                \
+      size_t here = k - start < CUT ? k - start : CUT, row = 0;                                                      \
+      const char *part = w + start * CK_PANEL * SIZE;                                                                \
+      int more = start > 0;                                                                                          \
+      for (; row + TILE <= m; row += TILE)                                                                           \
+        tile_##TYPE##_6_##PANELS(here, x + row * ldx + start, ldx, part, next, y + row * ldy, ldy, more);            \
+      const float *xr = x + row * ldx + start;                                                                       \
+      float *yr = y + row * ldy;                                                                                     \
+      switch (m - row) {                                                                                             \
+        case 5: tile_##TYPE##_5_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
+        case 4: tile_##TYPE##_4_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
+        case 3: tile_##TYPE##_3_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
+        case 2: tile_##TYPE##_2_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
+        case 1: tile_##TYPE##_1_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
+        default: break;                                                                                              \
+      }                                                                                                              \
+    }                                                                                                                \
+  }
+SWEEP(f32, 4, 1)
+SWEEP(f32, 4, 2)
+SWEEP(bf16, 2, 1)
+SWEEP(bf16, 2, 2)
+
+// The last panel, when it is not full: into a small block first.
+#define REST(TYPE)                                                                                        \
+  CK_INLINE void rest_##TYPE(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const char *w, float *y, \
+                             size_t ldy) {                                                                \
+    float block[TILE * CK_PANEL];                                                                         \
+    for (size_t row = 0; row < m; row += TILE) {                                                          \
+      size_t rows = m - row < TILE ? m - row : TILE;                                                      \
+      sweep_##TYPE##_1(rows, k, x + row * ldx, ldx, w, block, CK_PANEL);                                  \
+      for (size_t r = 0; r < rows; r++) memcpy(y + (row + r) * ldy, block + r * CK_PANEL, columns * sizeof(float)); \
+    }                                                                                                     \
+  }
+REST(f32)
+REST(bf16)
+
+#define MULTIPLY(NAME, TARGET, TYPE, SIZE, PANELS)                                                               \
+  TARGET static void NAME(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const char *w, float *y, \
+                          size_t ldy) {                                                                          \
+    size_t column = 0, panel = k * CK_PANEL * SIZE;                                                              \
+    for (; column + PANELS * CK_PANEL <= columns; column += PANELS * CK_PANEL, w += PANELS * panel)              \
+      sweep_##TYPE##_##PANELS(m, k, x, ldx, w, y + column, ldy);                                                 \
+    for (; column + CK_PANEL <= columns; column += CK_PANEL, w += panel)                                         \
+      sweep_##TYPE##_1(m, k, x, ldx, w, y + column, ldy);                                                        \
+    if (column < columns) rest_##TYPE(m, columns - column, k, x, ldx, w, y + column, ldy);                       \
+  }
+#if defined(__x86_64__)
+MULTIPLY(f32_512, __attribute__((target("arch=x86-64-v4"))), f32, 4, 2)
+MULTIPLY(bf16_512, __attribute__((target("arch=x86-64-v4"))), bf16, 2, 2)
+MULTIPLY(f32_256, __attribute__((target("arch=x86-64-v3"))), f32, 4, 1)
+MULTIPLY(bf16_256, __attribute__((target("arch=x86-64-v3"))), bf16, 2, 1)
+#endif
+MULTIPLY(f32_any, , f32, 4, 1)
+MULTIPLY(bf16_any, , bf16, 2, 1)
+
+void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                       const void *panels, float *y, size_t ldy) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("x86-64-v4"))
+    return (type == CK_PANEL_F32 ? f32_512 : bf16_512)(m, columns, k, x, ldx, panels, y, ldy);
+  if (__builtin_cpu_supports("x86-64-v3"))
+    return (type == CK_PANEL_F32 ? f32_256 : bf16_256)(m, columns, k, x, ldx, panels, y, ldy);
+#endif
+  (type == CK_PANEL_F32 ? f32_any : bf16_any)(m, columns, k, x, ldx, panels, y, ldy);
+}
+
+void ck_panel_multiply_reference(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                                 const void *panels, float *y, size_t ldy) {
+  for (size_t r = 0; r < m; r++)
+    for (size_t c = 0; c < columns; c++) {
+      double sum = 0;
+      for (size_t i = 0; i < k; i++) {
+        size_t at = (c / CK_PANEL * k + i) * CK_PANEL + c % CK_PANEL;
+        float w;
+        if (type == CK_PANEL_F32) w = ((const float *)panels)[at];
+        else {
+          uint32_t bits = (uint32_t)((const uint16_t *)panels)[at] << 16;
+          memcpy(&w, &bits, 4);
+        }
+        sum += (double)x[r * ldx + i] * w;
+      }
+      y[r * ldy + c] = (float)sum;
+    }
+}
+
+// To nearest even; NaN stays NaN.
+CK_INLINE uint32_t bf16_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+  return x == x ? rounded >> 16 : bits >> 16 | 0x40;
+}
+
+CK_CLONES void ck_to_bf16(size_t n, const float *x, uint16_t *out) {
+  for (size_t i = 0; i < n; i++) out[i] = (uint16_t)bf16_bits(x[i]);
+}
+
+CK_CLONES void ck_round_bf16(size_t n, const float *x, float *out) {
+  for (size_t i = 0; i < n; i++) {
+    uint32_t bits = bf16_bits(x[i]) << 16;
+    memcpy(out + i, &bits, 4);
+  }
+}
+
+CK_CLONES static void pack_f32(size_t rows, size_t k, const float *weights, float *panel) {
+  for (size_t i = 0; i < k; i++)
+    for (size_t r = 0; r < CK_PANEL; r++) panel[i * CK_PANEL + r] = r < rows ? weights[r * k + i] : 0;
+}
+
+CK_CLONES static void pack_bf16(size_t rows, size_t k, const float *weights, uint16_t *panel) {
+  for (size_t i = 0; i < k; i++)
+    for (size_t r = 0; r < CK_PANEL; r++)
+      panel[i * CK_PANEL + r] = r < rows ? (uint16_t)bf16_bits(weights[r * k + i]) : 0;
+}
+
+void ck_pack_panels(enum ck_panel_type type, size_t rows, size_t k, const float *weights, void *panels) {
+  for (size_t row = 0; row < rows; row += CK_PANEL) {
+    size_t here = rows - row < CK_PANEL ? rows - row : CK_PANEL, at = row * k;
+    if (type == CK_PANEL_F32) pack_f32(here, k, weights + row * k, (float *)panels + at);
+    else pack_bf16(here, k, weights + row * k, (uint16_t *)panels + at);
+  }
+}
