@@ -5,7 +5,7 @@ import Testing
 
 /// Identities that hold for every model, checked on the tiny ones.
 @Suite(.serialized) struct InterventionTests {
-  static let families = ["llama", "gemma3"]
+  static let families = TinyModelTests.families
 
   static func model(_ family: String) throws -> Model? {
     try Files.fixture("tiny/\(family)").map { try Model.load(path: $0) }

@@ -20,10 +20,15 @@ typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)
     vec sum[ROWS][PANELS];                                                                                          \
     for (int r = 0; r < ROWS; r++)                                                                                  \
       for (int p = 0; p < PANELS; p++) sum[r][p] = more ? *(const vec *)(y + r * ldy + p * CK_PANEL) : (vec){0};    \
+    const float *line[ROWS];                                                                                        \
+    for (int r = 0; r < ROWS; r++) {                                                                                \
+      line[r] = x + r * ldx;                                                                                        \
+      __asm__("" : "+r"(line[r]));                                                                                  \
+    }                                                                                                               \
     for (size_t i = 0; i < k; i++)                                                                                  \
       for (int p = 0; p < PANELS; p++) {                                                                            \
         vec row = LOAD(w + p * next, i);                                                                            \
-        for (int r = 0; r < ROWS; r++) sum[r][p] += x[r * ldx + i] * row;                                           \
+        for (int r = 0; r < ROWS; r++) sum[r][p] += line[r][i] * row;                                               \
       }                                                                                                             \
     for (int r = 0; r < ROWS; r++)                                                                                  \
       for (int p = 0; p < PANELS; p++) *(vec *)(y + r * ldy + p * CK_PANEL) = sum[r][p];                            \

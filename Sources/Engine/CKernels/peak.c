@@ -90,3 +90,34 @@ bool ck_has_bf16(void) {
   return false;
 #endif
 }
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <time.h>
+__attribute__((target("avx512f,avx512bf16"))) static double bf16_rate(double seconds) {
+  __m512 sum[12];
+  __m512i word = _mm512_set1_epi32(0x3f803f80);  // pairs of ones
+  for (int i = 0; i < 12; i++) sum[i] = _mm512_setzero_ps();
+  struct timespec begin, end;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  double elapsed, operations = 0;
+  do {
+    for (int round = 0; round < 10000; round++)
+      for (int i = 0; i < 12; i++) sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)word, (__m512bh)word);
+    operations += 10000.0 * 12 * 64;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    elapsed = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+  } while (elapsed < seconds);
+  float total = 0;
+  for (int i = 0; i < 12; i++) total += _mm512_reduce_add_ps(sum[i]);
+  return total > 0 ? operations / elapsed : 0;
+}
+#endif
+
+double ck_bf16_peak(double seconds) {
+#if defined(__x86_64__)
+  if (ck_has_bf16()) return bf16_rate(seconds);
+#endif
+  (void)seconds;
+  return 0;
+}

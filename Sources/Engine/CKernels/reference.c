@@ -15,7 +15,7 @@ void ck_attention_reference(const ck_head_cache *cache, ck_score_rule rule, size
       double top = -INFINITY, sum = 0;
       for (size_t c = low; c <= position; c++) {
         double s = 0;
-        for (size_t i = 0; i < cache->d_head; i++) s += (double)query[i] * cache->keys[i * cache->capacity + c];
+        for (size_t i = 0; i < cache->d_head; i++) s += (double)query[i] * cache->keys[(c / 16 * cache->d_head + i) * 16 + c % 16];
         s *= rule.scale;
         if (rule.soft_cap > 0) s = rule.soft_cap * tanh(s / rule.soft_cap);
         p[c] = s;
@@ -24,7 +24,7 @@ void ck_attention_reference(const ck_head_cache *cache, ck_score_rule rule, size
       for (size_t c = low; c <= position; c++) sum += p[c] = exp(p[c] - top);
       for (size_t i = 0; i < cache->d_head; i++) {
         double value = 0;
-        for (size_t c = low; c <= position; c++) value += p[c] * cache->values[c * cache->value_stride + i];
+        for (size_t c = low; c <= position; c++) value += p[c] * cache->values[(i / 16 * cache->capacity + c) * 16 + i % 16];
         z[r * ldz + g * cache->d_head + i] = (float)(value / sum);
       }
     }

@@ -1,15 +1,13 @@
 import CKernels
 import Foundation
 
-/// Keys and values of one sequence: per layer and key-value head, keys `[dHead, capacity]` (after rotary, transposed)
-/// and values `[capacity, dHead rounded up to 16]`. Sized once.
+/// Keys (after rotary) and values of one sequence, per layer and key-value head, as panels (`ck_head_cache`). Sized once.
 final class KeyValueCache {
   let capacity: Int
   /// Positions stored so far in every layer.
   var length = 0
 
   private let dHead: Int
-  private let valueStride: Int
   private let heads: Int
   private let layers: Int
   private let headFloats: Int
@@ -17,13 +15,11 @@ final class KeyValueCache {
 
   /// With `layers` 1 the storage serves one layer after the other: enough for a run that keeps no cache.
   init(_ configuration: ModelConfiguration, positions: Int, layers: Int) throws {
-    // An odd number of 16-float lines: rows of keys then fall into different cache sets.
-    capacity = ((positions + 15) / 16 | 1) * 16
+    capacity = (positions + 15) / 16 * 16
     dHead = configuration.dHead
-    valueStride = (dHead + 15) / 16 * 16
     heads = configuration.kvHeadCount
     self.layers = layers
-    headFloats = capacity * (dHead + valueStride)
+    headFloats = capacity * (dHead + (dHead + 15) / 16 * 16)
     let bytes = headFloats * heads * layers * MemoryLayout<Float>.stride
     guard bytes <= TensorMemory.budget, let raw = calloc(1, bytes) else {
       throw EngineError(
@@ -42,19 +38,20 @@ final class KeyValueCache {
 
   func head(layer: Int, head: Int) -> ck_head_cache {
     let keys = start(layer: layer, head: head)
-    return ck_head_cache(
-      keys: keys, values: keys + capacity * dHead, capacity: capacity, value_stride: valueStride, d_head: dHead)
+    return ck_head_cache(keys: keys, values: keys + capacity * dHead, capacity: capacity, d_head: dHead)
   }
 
   /// Stores rows of keys and values, `[rows, kvHeads * dHead]` at distance `stride`, at positions from `first` on.
   func store(
     layer: Int, first: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int
   ) {
-    for head in 0..<heads {
-      let target = start(layer: layer, head: head), valueTarget = target + capacity * dHead
-      ck_store_head(
-        rows, dHead, keys + head * dHead, values + head * dHead, stride, target + first, capacity,
-        valueTarget + first * valueStride, valueStride)
+    parallelRanges(heads, minimum: max(1, (1 << 14) / (rows * dHead))) { range in
+      for head in range {
+        let target = self.start(layer: layer, head: head)
+        ck_store_head(
+          rows, first, self.dHead, self.capacity, keys + head * self.dHead, values + head * self.dHead, stride, target,
+          target + self.capacity * self.dHead)
+      }
     }
   }
 }

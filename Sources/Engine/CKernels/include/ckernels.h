@@ -65,12 +65,11 @@ double ck_divergence(size_t n, const float *p, const float *q);
 size_t ck_argmax(size_t n, const float *x);
 
 // ---- attention.c ---------------------------------------------------------------------------------------------------
-/// Keys and values of one key-value head: keys transposed, so that scores and values are both sums of scaled rows.
+/// Keys and values of one key-value head as panels, so that scores and values are products with panels.
 typedef struct {
-  const float *keys;    // [d_head, capacity]
-  const float *values;  // [capacity, value_stride]
-  size_t capacity;      // a multiple of 16
-  size_t value_stride;  // d_head rounded up to 16; columns beyond d_head are zero
+  const float *keys;    // [capacity / 16, d_head, 16]: 16 positions at a time
+  const float *values;  // [d_head rounded up to 16 / 16, capacity, 16]: 16 dimensions at a time, zero beyond d_head
+  size_t capacity;      // positions, a multiple of 16
   size_t d_head;
 } ck_head_cache;
 
@@ -92,12 +91,9 @@ void ck_attention_scores(const ck_head_cache *cache, ck_score_rule rule, size_t 
 /// z [rows, d_head] = pattern [rows, columns] times the values.
 void ck_attention_values(const ck_head_cache *cache, size_t rows, size_t columns, const float *pattern, size_t ldp,
                          float *z, size_t ldz);
-/// c [m, n] = a [m, k] b [k, n]; n a multiple of 16.
-void ck_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc);
-
-/// Puts rows of one head's keys (transposed, columns from keys_out on) and values into a cache.
-void ck_store_head(size_t rows, size_t d_head, const float *keys, const float *values, size_t ld, float *keys_out,
-                   size_t capacity, float *values_out, size_t value_stride);
+/// Puts rows of one head's keys and values [rows, d_head] at distance ld into a cache, at positions from `first` on.
+void ck_store_head(size_t rows, size_t first, size_t d_head, size_t capacity, const float *keys, const float *values,
+                   size_t ld, float *cached_keys, float *cached_values);
 
 // ---- edits.c: interventions on rows; each returns the sum over rows of |change| / |x| -------------------------------
 /// x += coefficient * v; with `relative`, x += coefficient * |x| * v (v of unit norm).
@@ -116,6 +112,8 @@ void ck_gated_reference(size_t rows, size_t d, const float *gate, size_t ldg, co
 // ---- peak.c: what this machine can do, measured ---------------------------------------------------------------------
 /// Multiply-adds (counted as 2) per second of one thread for about `seconds`, all in registers.
 double ck_fma_peak(double seconds);
+/// The same of bf16 products with float32 sums; 0 where the CPU has no instructions for them.
+double ck_bf16_peak(double seconds);
 /// Sums `bytes` of memory (a multiple of 64): for read bandwidth.
 float ck_read(const float *data, size_t bytes);
 

@@ -1,0 +1,85 @@
+import CKernels
+import Engine
+import Foundation
+
+/// Prints one JSON line per case: `case`, `value`, `unit`, `share`, the fraction of this machine's own peak, measured in
+/// the same run, and `resident_mb`. Cases to run are named as arguments, whole or by a first part (`decode1/`); none means
+/// all. See `scripts/bench`.
+struct Bench {
+  let wanted: [String]
+
+  func isWanted(_ name: String) -> Bool {
+    wanted.isEmpty || wanted.contains { $0 == name || ($0.hasSuffix("/") && name.hasPrefix($0)) }
+  }
+
+  func report(_ name: String, _ value: Double, _ unit: String, share: Double? = nil) {
+    var line = "{\"case\": \"\(name)\", \"value\": \(String(format: "%.4g", value)), \"unit\": \"\(unit)\""
+    if let share { line += ", \"share\": \(String(format: "%.3f", share))" }
+    line += ", \"resident_mb\": \(residentMegabytes())}"
+    print(line)
+    fflush(nil)
+  }
+
+  private func residentMegabytes() -> Int {
+    let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+    let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    return pages * 4096 / 1_000_000
+  }
+}
+
+func seconds(_ body: () throws -> Void) rethrows -> Double {
+  let start = DispatchTime.now().uptimeNanoseconds
+  try body()
+  return Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
+}
+
+/// The best of several runs: what the machine does when nobody disturbs it.
+func best(of count: Int, _ body: () throws -> Void) rethrows -> Double {
+  var least = Double.infinity
+  for _ in 0..<count { least = min(least, try seconds(body)) }
+  return least
+}
+
+/// Multiply-adds (counted as 2) per second of all threads together.
+func fusedMultiplyAddPeak() -> Double {
+  let rates = UnsafeMutablePointer<Double>.allocate(capacity: threadCount)
+  defer { rates.deallocate() }
+  nonisolated(unsafe) let target = rates
+  parallel(threadCount) { target[$0] = ck_fma_peak(0.3) }
+  return (0..<threadCount).reduce(0) { $0 + rates[$1] }
+}
+
+/// Operations per second of bf16 products with float32 sums, where the CPU has instructions for them; else nil.
+func bf16Peak() -> Double? {
+  guard ck_has_bf16() else { return nil }
+  let rates = UnsafeMutablePointer<Double>.allocate(capacity: threadCount)
+  defer { rates.deallocate() }
+  nonisolated(unsafe) let target = rates
+  parallel(threadCount) { target[$0] = ck_bf16_peak(0.3) }
+  return (0..<threadCount).reduce(0) { $0 + rates[$1] }
+}
+
+/// Bytes per second that all threads read together from memory far larger than the caches.
+func readPeak() -> Double {
+  let bytes = 512 << 20
+  let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 2 << 20)
+  defer { memory.deallocate() }
+  madvise(memory, bytes, 14)
+  memset(memory, 1, bytes)
+  let floats = memory.bindMemory(to: Float.self, capacity: bytes / 4)
+  let part = bytes / threadCount / 4096 * 4096
+  let time = best(of: 5) {
+    parallel(threadCount) { _ = ck_read(floats + $0 * part / 4, part) }
+  }
+  return Double(part * threadCount) / time
+}
+
+/// The machine's limits, measured before the cases.
+struct Peaks {
+  let fma = fusedMultiplyAddPeak()
+  let read = readPeak()
+  let bf16 = bf16Peak()
+
+  /// Operations per second of a precision's products.
+  func arithmetic(_ precision: WeightPrecision) -> Double { precision == .bf16 ? bf16 ?? fma : fma }
+}
