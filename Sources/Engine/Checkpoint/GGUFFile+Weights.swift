@@ -3,6 +3,10 @@ import CKernels
 extension GGUFFile: WeightSource {
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
+  public func storage(of name: String) -> StoredForm? {
+    tensors[name].map { StoredForm(type: $0.type.name, bytes: $0.range.count) }
+  }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let tensor = tensors[name] else { throw missing(name) }
     try check(rows, of: name, tensor.shape)
