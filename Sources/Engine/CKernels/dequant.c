@@ -123,8 +123,8 @@ FAST static void q8_0(const block_q8_0 *block, size_t blocks, float *out) {
   }
 }
 
-/// 256 values in two halves of four runs of 32. Run r of a half: bits 2r and 2r + 1 of q[i]; for each 16 values a byte of
-/// scale (low nibble) and minimum (high nibble); y = d scale q - m minimum.
+/// 256 values in two halves of four runs of 32. Run r of a half: bits 2r and 2r + 1 of q[i]; for each 16 values a byte
+/// of scale (low nibble) and minimum (high nibble); y = d scale q - m minimum.
 FAST static void q2_k(const block_q2_k *block, size_t blocks, float *out) {
   for (; blocks > 0; blocks--, block++) {
     float d = half_at(block->d), m = half_at(block->m);
@@ -137,8 +137,8 @@ FAST static void q2_k(const block_q2_k *block, size_t blocks, float *out) {
   }
 }
 
-/// Low bits as q2_k; the third bit of value i of run r (of all eight) is bit r of high[i], and 4 is taken off where it is
-/// not set. Sixteen signed scales of 6 bits: low nibbles in 8 bytes, high pairs in 4; y = d (scale - 32) q.
+/// Low bits as q2_k; the third bit of value i of run r (of all eight) is bit r of high[i], and 4 is taken off where it
+/// is not set. Sixteen signed scales of 6 bits: low nibbles in 8 bytes, high pairs in 4; y = d (scale - 32) q.
 FAST static void q3_k(const block_q3_k *block, size_t blocks, float *out) {
   for (; blocks > 0; blocks--, block++) {
     float d = half_at(block->d);

@@ -1,7 +1,7 @@
 import Foundation
 
-/// The local cache of the Hugging Face libraries, only ever read here. `models--org--name/refs/main` holds a commit, and
-/// `snapshots/<commit>` is the model's folder, whose files are links into `blobs`.
+/// The local cache of the Hugging Face libraries, only ever read here. `models--org--name/refs/main` holds a commit,
+/// and `snapshots/<commit>` is the model's folder, whose files are links into `blobs`.
 public struct HuggingFaceCache: Sendable {
   public let path: String
 
@@ -35,7 +35,7 @@ public struct HuggingFaceCache: Sendable {
       let others = ((try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/snapshots")) ?? []).sorted()
       throw unfinished(
         "has no refs/main"
-          + (others.first.map { ", only another revision; give the path \(folder)/snapshots/\($0), or get the main one" }
+          + (others.first.map { ", only another revision; give the path \(folder)/snapshots/\($0), or get main" }
             ?? "; its download was not finished"))
     }
     let reference = try MappedFile(path: "\(folder)/refs/main")
@@ -45,7 +45,9 @@ public struct HuggingFaceCache: Sendable {
       throw EngineError(.file, "\(folder)/refs/main holds \(jsonQuoted(String(commit.prefix(80)))), expected a commit")
     }
     let snapshot = "\(folder)/snapshots/\(commit)"
-    guard access(snapshot, F_OK) == 0 else { throw unfinished("has no snapshot \(commit); its download was not finished") }
+    guard access(snapshot, F_OK) == 0 else {
+      throw unfinished("has no snapshot \(commit); its download was not finished")
+    }
     return snapshot
   }
 

@@ -5,11 +5,11 @@ extension HuggingFaceFolder {
   /// Most bytes of one weights file unless asked otherwise, as the Hugging Face libraries have it.
   public static let shardBytes = 5_000_000_000
 
-  /// Writes a model folder: `config.json`, weights as `type` (`.f32`, `.f16`, `.bf16`) in one `model.safetensors`, or in
-  /// shards with an index where they take more than `shardBytes`, and copies of the files `companions` (a tokenizer's).
+  /// Writes a model folder: `config.json`, weights as `type` (`.f32`, `.f16`, `.bf16`) in one `model.safetensors`, or
+  /// in shards with an index where they take more than `shardBytes`, and copies of `companions` (a tokenizer's files).
   ///
-  /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or Ctrl-C
-  /// leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
+  /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or
+  /// Ctrl-C leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
   ///
   /// ```swift
   /// let base = try HuggingFaceFolder(path: "base")

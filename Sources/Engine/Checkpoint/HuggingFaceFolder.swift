@@ -1,7 +1,7 @@
 import Foundation
 
-/// A model folder as the Hugging Face libraries save it: `config.json`, and safetensors weights of any float type in one
-/// file or in shards.
+/// A model folder as the Hugging Face libraries save it: `config.json`, and safetensors weights of any float type in
+/// one file or in shards.
 public final class HuggingFaceFolder: WeightSource {
   public let path: String
   public let configuration: ConfigurationFile
@@ -57,10 +57,10 @@ public final class HuggingFaceFolder: WeightSource {
       let saved = "'\(path)-safetensors'"
       return EngineError(
         .file,
-        "\(path) has its weights only as pytorch_model.bin: pickles, which can run code and are not read. Convert it in "
-          + "Python with `from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; "
-          + "M.from_pretrained('\(path)').save_pretrained(\(saved)); T.from_pretrained('\(path)').save_pretrained(\(saved))` "
-          + "and load \(saved)")
+        "\(path) has its weights only as pytorch_model.bin: pickles, which can run code and are not read. Convert it "
+          + "in Python with `from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; "
+          + "M.from_pretrained('\(path)').save_pretrained(\(saved)); "
+          + "T.from_pretrained('\(path)').save_pretrained(\(saved))` and load \(saved)")
     }
     if name == weightsName, let other = entries.first(where: { $0.hasSuffix(".safetensors") }) {
       return EngineError(

@@ -41,9 +41,8 @@ public enum Safetensors {
     }
     for tensor in tensors {
       guard isPrintableName(tensor.name), seen.insert(tensor.name).inserted else {
-        throw EngineError(
-          .argument,
-          "cannot write \(path): the name \(jsonQuoted(String(tensor.name.prefix(80)))) is used twice, reserved or empty")
+        let name = jsonQuoted(String(tensor.name.prefix(80)))
+        throw EngineError(.argument, "cannot write \(path): the name \(name) is used twice, reserved or empty")
       }
       let end = offset + (try tensor.extent(size: type.size).bytes)
       let shape = tensor.shape.map(String.init).joined(separator: ",")

@@ -35,10 +35,11 @@ public final class ShardedSafetensors: WeightSource {
     }
     let lost = files.keys.filter { shards[$0] == nil }.sorted()
     if let first = lost.first, let file = files[first] {
+      let others = lost.dropFirst()
       throw EngineError(
         .file,
         "\(path) says that \(file) holds \(first), but it does not"
-          + (lost.count > 1 ? " (nor do the shards hold \(lost.count - 1) other tensors: \(listed(lost.dropFirst())))" : "")
+          + (others.isEmpty ? "" : " (nor do the shards hold \(others.count) other tensors: \(listed(others)))")
           + "; the index and the shards belong to different models")
     }
     (self.names, self.shards) = (names, shards)
@@ -52,7 +53,8 @@ public final class ShardedSafetensors: WeightSource {
     var files: [String: String] = [:]
     for (tensor, value) in map {
       guard let file = value.string else {
-        throw EngineError(.file, "\(index.source): the file of \(shown(tensor)) is \(value.kind), expected a file's name")
+        throw EngineError(
+          .file, "\(index.source): the file of \(shown(tensor)) is \(value.kind), expected a file's name")
       }
       guard isPrintableName(file), !file.contains("/"), !file.contains("\\"), !file.hasPrefix("."),
         file.hasSuffix(".safetensors"), file.utf8.count <= 255

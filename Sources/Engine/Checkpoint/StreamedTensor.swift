@@ -14,7 +14,8 @@ public struct StreamedTensor {
   public let fill: (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) throws -> Void
 
   public init(
-    name: String, shape: [Int], fill: @escaping (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) throws -> Void
+    name: String, shape: [Int],
+    fill: @escaping (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) throws -> Void
   ) {
     (self.name, self.shape, self.fill) = (name, shape, fill)
   }

@@ -29,8 +29,8 @@ public struct ModelInspection: Sendable {
   /// Values of all tensors together.
   public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
-  /// Reads a `.gguf` or `.safetensors` file or a Hugging Face folder. Throws `.missing` for a wrong path and `.file` for
-  /// a file that is damaged; one that is whole but of an unsupported family is no error here.
+  /// Reads a `.gguf` or `.safetensors` file or a Hugging Face folder. Throws `.missing` for a wrong path and `.file`
+  /// for a file that is damaged; one that is whole but of an unsupported family is no error here.
   public init(path: String) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {

@@ -67,7 +67,8 @@ import Testing
     (["rope_theta = NaN"], "rotary"), (["rope_theta = Infinity"], "rotary"), (["rope_theta = 0"], "rotary"),
     (["rope_theta = -10000"], "rotary"), (["rope_theta = [1]"], "rope_theta"),
     (["tie_word_embeddings = \"no\""], "tie_word_embeddings"),
-    (["model_type = \"lama\""], "did you mean llama"), (["model_type"], "model_type"), (["model_type = 3"], "model_type"),
+    (["model_type = \"lama\""], "did you mean llama"), (["model_type"], "model_type"),
+    (["model_type = 3"], "model_type"),
     (["model_type = \"\""], "model_type"), (["model_type = \"../llama\""], "model_type"),
   ]
 

@@ -23,8 +23,11 @@ extension Module {
         "Lists what a checkpoint holds without loading it: any name model.load takes, or a .safetensors file.",
         results: "{ path, family, architecture, problem, parameters, settings = { [key] = value }, "
           + "tensors = { { name, type, shape, bytes }, ... } }; without a family, problem says why it cannot be loaded",
-        example: "local c = model.inspect(\"smollm2-135m-instruct\")\nprint(c.family, c.settings[\"llama.block_count\"])\n"
-          + "show(c.tensors, { limit = 5 })",
+        example: """
+          local c = model.inspect("smollm2-135m-instruct")
+          print(c.family, c.settings["llama.block_count"])
+          show(c.tensors, { limit = 5 })
+          """,
         argumentChoices: { ModelStore().knownNames }
       ) { call in
         let found = try ModelInspection(path: try ModelStore().resolve(try call.argument(1).string()))
