@@ -79,7 +79,8 @@ import Testing
   @Test(arguments: families) func patchingARunWithItselfChangesNothing(family: String) throws {
     guard let model = try Self.model(family) else { return }
     let prompt = Self.prompts([23])
-    for site in [Site.residPre, .residMid, .residPost, .attnOut, .mlpOut, .q, .k, .v, .z, .mlpPre, .mlpUp, .mlpPost] {
+    let sites = [Site.residPre, .residMid, .residPost, .attnOut, .mlpOut, .q, .k, .v, .z, .mlpPre, .mlpUp, .mlpPost]
+    for site in sites where site.exists(in: model.configuration) {
       let before = try Self.logits(model, prompt)
       var own: Tensor?
       let capture = CaptureRequest(site: site, layers: [1]) { own = try $0.tensor() }
@@ -97,15 +98,28 @@ import Testing
     guard let model = try Self.model(family) else { return }
     let layers = Array(0..<model.configuration.layerCount)
     var seen: [Site: [Int: [Float]]] = [:]
-    let captures = [Site.residPre, .residMid, .residPost, .attnOut, .mlpOut].map { site in
+    let sites = [Site.residPre, .residMid, .residPost, .attnOut, .mlpOut].filter { $0.exists(in: model.configuration) }
+    let captures = sites.map { site in
       CaptureRequest(site: site, layers: layers) { rows in seen[site, default: [:]][rows.layer!] = try rows.tensor().values }
     }
     _ = try model.run(Self.prompts([31]), logits: .none, captures: captures)
     func at(_ site: Site, _ layer: Int) throws -> [Float] { try #require(seen[site]?[layer]) }
     for layer in layers {
-      #expect(zip(try at(.residPre, layer), try at(.attnOut, layer)).map(+) == (try at(.residMid, layer)))
-      #expect(zip(try at(.residMid, layer), try at(.mlpOut, layer)).map(+) == (try at(.residPost, layer)))
+      let middle = zip(try at(.residPre, layer), try at(.attnOut, layer)).map(+)
+      if !model.configuration.isParallel { #expect(try at(.residMid, layer) == middle) }
+      #expect(zip(middle, try at(.mlpOut, layer)).map(+) == (try at(.residPost, layer)))
       if layer > 0 { #expect(try at(.residPost, layer - 1) == (try at(.residPre, layer))) }
+    }
+  }
+
+  @Test func sitesThatAFamilyLacksAreRefusedByName() throws {
+    for (family, site) in [("pythia", Site.residMid), ("pythia", .mlpUp), ("gpt2", .mlpUp)] {
+      guard let model = try Self.model(family) else { return }
+      let capture = CaptureRequest(site: site, layers: [1]) { _ in }
+      let error = #expect(throws: EngineError.self) {
+        try model.run(Self.prompts([3]), logits: .none, captures: [capture])
+      }
+      #expect(error?.kind == .site && error?.message.contains(site.rawValue) == true)
     }
   }
 

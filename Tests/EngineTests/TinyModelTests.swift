@@ -66,7 +66,7 @@ import Testing
     }
     let all = Array(0..<layers)
     let blockSites: [Site] = [.attnOut, .mlpOut, .q, .k, .v, .z, .mlpPre, .mlpUp, .mlpPost, .pattern]
-      .filter { model.configuration.isGated || $0 != .mlpUp }
+      .filter { $0.exists(in: model.configuration) }
     let results = try model.run(
       golden.prompts, logits: .all,
       captures: [capture(.residPre, all), capture(.residPost, all), capture(.embed, []), capture(.finalNorm, [])]

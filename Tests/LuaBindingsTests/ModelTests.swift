@@ -16,6 +16,22 @@ extension LuaTests {
       return try printed("local m = model.load(\"\(Self.name)\")\n" + script)
     }
 
+    @Test func aCheckpointIsInspectedWithoutLoadingIt() throws {
+      let script = """
+        local c = model.inspect(m.name)
+        print(c.family, c.architecture, c.problem, c.parameters, #c.tensors)
+        local e = c.tensors[1]
+        print(e.name, e.type, e.shape[1], e.shape[2])
+        print(c.settings["llama.block_count"], c.settings["tokenizer.ggml.tokens"])
+        print(select(2, pcall(model.inspect, "./nowhere")))
+        """
+      guard let text = try output(script) else { return }
+      let lines = text.split(separator: "\n").map(String.init)
+      #expect(lines[0] == "llama\tllama\tnil\t134515008\t272")
+      #expect(lines[1].hasPrefix("token_embd.weight\t") && lines[1].hasSuffix("\t49152\t576"), "\(lines[1])")
+      #expect(lines[2] == "30\tan array of 49152 strings" && lines[3].contains("no file or folder"))
+    }
+
     @Test func batchesStreamsAndSinglesAgree() throws {
       let script = """
         local prompts = { "What is the capital of France?", "Name a colour and say why you like it." }

@@ -23,12 +23,15 @@ public struct AtomicFile: ~Copyable {
       unlink(temporary)
       throw error
     }
-    let parent = (path as NSString).deletingLastPathComponent
-    let folder = open(parent.isEmpty ? "." : parent, O_RDONLY | O_CLOEXEC)
-    if folder >= 0 {  // the rename itself reaches the disk; not every file system can do it
-      fsync(folder)
-      close(folder)
-    }
+    AtomicFile.flush(folder: (path as NSString).deletingLastPathComponent)
+  }
+
+  /// Brings renames inside a folder to the disk, where the file system can do that.
+  static func flush(folder: String) {
+    let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
@@ -44,7 +47,8 @@ public struct AtomicFile: ~Copyable {
 
   public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 
-  private static func failure(_ what: String, _ path: String) -> EngineError {
+  /// What went wrong, by `errno`.
+  static func failure(_ what: String, _ path: String) -> EngineError {
     EngineError(.file, "cannot \(what) \(path): \(String(cString: strerror(errno)))")
   }
 }

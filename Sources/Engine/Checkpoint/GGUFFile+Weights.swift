@@ -3,11 +3,15 @@ import CKernels
 extension GGUFFile: WeightSource {
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
-  public func stored(_ name: String) -> StoredRows? {
+  public func storedRows(of name: String) -> StoredRows? {
     guard let tensor = tensors[name], let width = tensor.shape.last, let base = file.bytes.baseAddress else { return nil }
     return StoredRows(
       type: tensor.type.rawValue, base: base + tensor.range.lowerBound,
       rowBytes: width / tensor.type.block.values * tensor.type.block.bytes)
+  }
+
+  public func storage(of name: String) -> StoredForm? {
+    tensors[name].map { StoredForm(type: $0.type.name, bytes: $0.range.count) }
   }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {

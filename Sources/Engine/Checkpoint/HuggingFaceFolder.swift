@@ -1,31 +1,73 @@
 import Foundation
 
-/// A model folder as the Hugging Face libraries save it: `config.json` and one `model.safetensors` of any float type.
+/// A model folder as the Hugging Face libraries save it: `config.json`, and safetensors weights of any float type in
+/// one file or in shards.
 public final class HuggingFaceFolder: WeightSource {
   public let path: String
   public let configuration: ConfigurationFile
   /// `generation_config.json` where there is one: stop tokens, default sampling.
   public let generation: ConfigurationFile?
-  public let weights: SafetensorsFile
+  private let weights: any WeightSource
 
-  /// Throws `.missing` where a file of the folder is absent, `.file` where one is damaged.
+  static let weightsName = "model.safetensors"
+  static let indexName = "model.safetensors.index.json"
+
+  /// Opens `config.json` and the weights, of which one file goes before shards.
+  ///
+  /// Throws `.missing` where a file of the folder is absent, with what to do about it, and `.file` where one is damaged
+  /// or the weights have another form.
   public init(path: String) throws {
     self.path = path
+    func has(_ name: String) -> Bool { access("\(path)/\(name)", F_OK) == 0 }
+    guard has("config.json") else { throw HuggingFaceFolder.incomplete(path, lacks: "config.json") }
     configuration = try ConfigurationFile(path: "\(path)/config.json")
     let generationPath = "\(path)/generation_config.json"
-    generation = access(generationPath, F_OK) == 0 ? try ConfigurationFile(path: generationPath) : nil
-    if access("\(path)/model.safetensors", F_OK) != 0, access("\(path)/model.safetensors.index.json", F_OK) == 0 {
-      throw EngineError(
-        .file, "\(path) holds its weights in several files; join them into one model.safetensors to load it")
+    generation = has("generation_config.json") ? try ConfigurationFile(path: generationPath) : nil
+    if has(HuggingFaceFolder.weightsName) {
+      weights = try SafetensorsFile(path: "\(path)/\(HuggingFaceFolder.weightsName)")
+    } else if has(HuggingFaceFolder.indexName) {
+      weights = try ShardedSafetensors(folder: path, index: HuggingFaceFolder.indexName)
+    } else {
+      throw HuggingFaceFolder.incomplete(path, lacks: HuggingFaceFolder.weightsName)
     }
-    weights = try SafetensorsFile(path: "\(path)/model.safetensors")
   }
 
   public var names: [String] { weights.names }
 
   public func shape(of name: String) -> [Int]? { weights.shape(of: name) }
 
+  public func storage(of name: String) -> StoredForm? { weights.storage(of: name) }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     try weights.read(name, rows: rows, into: destination)
+  }
+
+  /// What to say of a folder that lacks a file, going by what it has instead.
+  private static func incomplete(_ path: String, lacks name: String) -> EngineError {
+    let entries = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+      .filter { access("\(path)/\($0)", F_OK) == 0 }  // a cache links to files that are still to come
+    if let gguf = entries.first(where: { $0.hasSuffix(".gguf") }) {
+      return EngineError(.missing, "\(path) has no \(name) but \(gguf): give the path of that file, \(path)/\(gguf)")
+    }
+    if entries.contains("adapter_config.json") {
+      return EngineError(
+        .missing, "\(path) is an adapter, not a model: load its base model and give this folder as its adapter")
+    }
+    if name == weightsName, entries.contains(where: { $0.hasPrefix("pytorch_model") && !$0.hasSuffix(".index.json") }) {
+      let saved = "'\(path)-safetensors'"
+      return EngineError(
+        .file,
+        "\(path) has its weights only as pytorch_model.bin: pickles, which can run code and are not read. Convert it "
+          + "in Python with `from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; "
+          + "M.from_pretrained('\(path)').save_pretrained(\(saved)); "
+          + "T.from_pretrained('\(path)').save_pretrained(\(saved))` and load \(saved)")
+    }
+    if name == weightsName, let other = entries.first(where: { $0.hasSuffix(".safetensors") }) {
+      return EngineError(
+        .missing,
+        "\(path) has neither \(weightsName) nor \(indexName), only \(other); \(HuggingFaceCache.remedy(for: path))")
+    }
+    return EngineError(
+      .missing, "\(path) is no complete model folder: it has no \(name); \(HuggingFaceCache.remedy(for: path))")
   }
 }

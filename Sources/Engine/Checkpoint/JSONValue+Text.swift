@@ -15,4 +15,19 @@ extension JSONValue {
       "{" + members.map { jsonQuoted($0.key) + ": " + $0.value.text }.joined(separator: ", ") + "}"
     }
   }
+
+  /// The value as people read it: a member or entry a line, two spaces a level. NaN and infinities as in `text`.
+  public var indentedText: String { indented("\n") }
+
+  private func indented(_ line: String) -> String {
+    let inner = line + "  "
+    switch self {
+    case .array(let list) where !list.isEmpty:
+      return "[" + list.map { inner + $0.indented(inner) }.joined(separator: ",") + line + "]"
+    case .object(let members) where !members.isEmpty:
+      return "{" + members.map { inner + jsonQuoted($0.key) + ": " + $0.value.indented(inner) }.joined(separator: ",")
+        + line + "}"
+    default: return text
+    }
+  }
 }

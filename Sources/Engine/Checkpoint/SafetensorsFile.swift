@@ -96,6 +96,10 @@ public final class SafetensorsFile: WeightSource {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  public func storage(of name: String) -> StoredForm? {
+    entries[name].map { StoredForm(type: $0.type.rawValue, bytes: $0.range.count) }
+  }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let entry = entries[name] else { throw missing(name) }
     try check(rows, of: name, entry.shape)

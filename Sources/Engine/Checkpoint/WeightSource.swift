@@ -10,11 +10,13 @@ public protocol WeightSource: Sendable {
   var names: [String] { get }
   /// Row-major, nil for an unknown name.
   func shape(of name: String) -> [Int]?
+  /// How a tensor is kept, nil for an unknown name.
+  func storage(of name: String) -> StoredForm?
   /// Writes rows `rows` of a tensor, `rows.count * width` float32 values, to `into`. Several threads may call it at
   /// once. Throws `.missing` for an unknown name, `.shape` for rows out of range, `.file` for an unreadable type.
   func read(_ name: String, rows: Range<Int>, into: UnsafeMutablePointer<Float>) throws
   /// A tensor's rows as the file stores them; nil where the container has no block formats, or for an unknown name.
-  func stored(_ name: String) -> StoredRows?
+  func storedRows(of name: String) -> StoredRows?
 }
 
 /// Rows of a tensor in a block format, in the mapped file.
@@ -26,7 +28,14 @@ public struct StoredRows: @unchecked Sendable {
 }
 
 extension WeightSource {
-  public func stored(_ name: String) -> StoredRows? { nil }
+  public func storedRows(of name: String) -> StoredRows? { nil }
+}
+
+/// The form of a tensor in its file.
+public struct StoredForm: Sendable, Equatable {
+  /// `BF16`, `Q4_K`: the container's name of the type.
+  public let type: String
+  public let bytes: Int
 }
 
 extension WeightSource {

@@ -80,14 +80,12 @@ public final class InterventionList {
 /// Throws `.layer` for a layer out of range, `.site` where a layer is missing or not meant.
 func checkPlace(_ place: Intervention.Place, _ configuration: ModelConfiguration) throws {
   let name = place.site.rawValue
-  if place.site == .residMid, configuration.isParallel {
-    throw EngineError(
-      .site, "resid_mid does not exist in \(configuration.family): attention and MLP both read resid_pre and are added "
-        + "together; use resid_pre, attn_out, mlp_out or resid_post")
-  }
-  if place.site == .mlpUp, !configuration.isGated {
-    throw EngineError(
-      .site, "mlp_up does not exist in \(configuration.family), whose MLP has no gate; use mlp_pre or mlp_post")
+  guard place.site.exists(in: configuration) else {
+    let why =
+      place.site == .residMid
+      ? ": attention and MLP both read resid_pre and are added together; use resid_pre, attn_out, mlp_out or resid_post"
+      : ", whose MLP has no gate; use mlp_pre or mlp_post"
+    throw EngineError(.site, "\(name) does not exist in \(configuration.family)\(why)")
   }
   if let layer = place.layer {
     guard place.site.hasLayer else { throw EngineError(.site, "\(name) has no layers; leave layer out") }

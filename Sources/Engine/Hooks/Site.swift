@@ -25,6 +25,15 @@ public enum Site: String, CaseIterable, Sendable {
 
   public var hasLayer: Bool { self != .embed && self != .finalNorm }
 
+  /// Parallel blocks have no stream between attention and MLP, plain MLPs no gate beside their activation.
+  public func exists(in configuration: ModelConfiguration) -> Bool {
+    switch self {
+    case .residMid: !configuration.isParallel
+    case .mlpUp: configuration.isGated
+    default: true
+    }
+  }
+
   /// Whether rows are attention rows over all earlier positions.
   public var isAttentionMatrix: Bool { self == .attnScores || self == .pattern }
 }

@@ -103,7 +103,8 @@ public final class Model: @unchecked Sendable {
   }
 
   public var memory: Memory {
-    let size = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+    let file = decoder.weights.source.weights
+    let size = file.names.reduce(0) { $0 + (file.storage(of: $1)?.bytes ?? 0) }
     return Memory(
       weights: size, packs: decoder.weights.packedBytes,
       workspace: decoder.workspace.rows * ActivationBuffers.bytesPerRow(configuration))

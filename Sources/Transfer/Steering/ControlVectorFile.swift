@@ -14,7 +14,7 @@ public enum ControlVectorFile {
       }
       let tensor = try file.tensor(name)
       guard tensor.rank == 1 else { throw fault("\(name) has shape \(shapeText(tensor.shape)), not [d]") }
-      byLayer[layer] = tensor
+      guard byLayer.updateValue(tensor, forKey: layer) == nil else { throw fault("it has layer \(layer) twice") }
     }
     guard !byLayer.isEmpty else { throw fault("no tensor is named direction.N") }
     let widths = Set(byLayer.values.map(\.count))
@@ -50,7 +50,11 @@ public enum ControlVectorFile {
         throw EngineError(.argument, "two control vectors for resid_post of layer \(place); give one position")
       }
     }
-    guard let last = byLayer.keys.max() else { throw EngineError(.argument, "there are no control vectors to write") }
+    guard !byLayer.isEmpty else { throw EngineError(.argument, "there are no control vectors to write") }
+    let widths = Set(byLayer.values.map(\.count))
+    guard widths.count == 1 else {
+      throw EngineError(.shape, "control vectors of one file have one width, not \(widths.sorted())")
+    }
     let layers = byLayer.keys.sorted()
     let hint = vectors.first?.origin.model?.name ?? "unknown"
     var writer = Writer()
@@ -62,7 +66,7 @@ public enum ControlVectorFile {
     writer.entry("controlvector.model_hint", hint)
     writer.string("controlvector.layer_count")
     writer.integer(UInt32(4))  // uint32
-    writer.integer(UInt32(clamping: last + 1))
+    writer.integer(UInt32(clamping: layers.count))
     var offset = 0
     for layer in layers {
       let count = byLayer[layer]?.count ?? 0

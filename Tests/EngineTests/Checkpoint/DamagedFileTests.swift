@@ -56,6 +56,28 @@ import Testing
     }
   }
 
+  /// Counts and lengths beyond what the file can hold are refused before anything is made by them.
+  @Test(arguments: [1 << 63, .max, 1 << 40, 1 << 32, 10_000] as [UInt64])
+  func absurdCountsAreRefused(count: UInt64) throws {
+    let good = GGUFBuilder.sample().bytes, tokens = GGUFBuilder.string("tokens")
+    let key = try #require(good.indices.first { good[$0...].starts(with: tokens) })
+    let dimension = try #require(good.indices.first { good[$0...].starts(with: GGUFBuilder.string("one")) })
+    for (what, place) in [
+      ("the tensor count", 8), ("the metadata count", 16), ("metadata key 1 of", 24),
+      ("the length of tokens", key + tokens.count + 8), ("the length of tokens", key + tokens.count + 16),
+      ("one", dimension + 15), ("one", dimension + 15 + 8 + 8 + 4),
+    ] {
+      try Files.withFolder { folder in
+        var bytes = good
+        bytes.replaceSubrange(place..<place + 8, with: GGUFBuilder.number(count))
+        try Data(bytes).write(to: URL(fileURLWithPath: "\(folder)/x.gguf"))
+        let error = #expect(throws: EngineError.self, "\(what)") { try GGUFFile(path: "\(folder)/x.gguf") }
+        let message = error?.message ?? ""
+        #expect(message.contains("x.gguf") && message.contains(what), "\(what): \(message)")
+      }
+    }
+  }
+
   @Test(arguments: [0, 1, 4, 50_331_648] as [UInt32]) func otherVersionsAreNamed(version: UInt32) {
     var builder = GGUFBuilder.sample()
     builder.version = version
@@ -102,7 +124,7 @@ import Testing
     return bytes
   }
 
-  @Test func damagedFilesThrowOrStayInBounds() throws {
+  @Test(.timeLimit(.minutes(5))) func damagedFilesThrowOrStayInBounds() throws {
     var samples: [(name: String, bytes: [UInt8], header: Int)] = [
       ("sample.gguf", GGUFBuilder.sample().bytes, .max), ("golden.npz", Array(NumpyGoldens.stored), .max),
       ("packed.npz", Array(NumpyGoldens.compressed), .max), ("golden.npy", Array(NumpyGoldens.fortranHalves), .max),
@@ -120,7 +142,6 @@ import Testing
     if let path = Files.fixture("gguf/expected.safetensors") {
       samples.append(("expected.safetensors", Array(try Data(contentsOf: URL(fileURLWithPath: path))), 1100))
     }
-    let start = ContinuousClock.now
     try Files.withFolder { folder in
       for (number, sample) in samples.enumerated() {
         var random = SeededRandom(state: UInt64(number)), thrown = 0
@@ -139,6 +160,5 @@ import Testing
         #expect(thrown > 0)
       }
     }
-    #expect(ContinuousClock.now - start < .seconds(30))
   }
 }

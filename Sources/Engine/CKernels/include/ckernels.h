@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "dequant.h"
+#include "encode.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"

@@ -8,7 +8,8 @@
 /// Numbers of `ggml_type` that ck_dequantize knows.
 enum {
   CK_TYPE_F32 = 0, CK_TYPE_F16 = 1, CK_TYPE_Q4_0 = 2, CK_TYPE_Q4_1 = 3, CK_TYPE_Q5_0 = 6, CK_TYPE_Q5_1 = 7,
-  CK_TYPE_Q8_0 = 8, CK_TYPE_Q4_K = 12, CK_TYPE_Q5_K = 13, CK_TYPE_Q6_K = 14, CK_TYPE_BF16 = 30,
+  CK_TYPE_Q8_0 = 8, CK_TYPE_Q2_K = 10, CK_TYPE_Q3_K = 11, CK_TYPE_Q4_K = 12, CK_TYPE_Q5_K = 13, CK_TYPE_Q6_K = 14,
+  CK_TYPE_IQ4_NL = 20, CK_TYPE_IQ4_XS = 23, CK_TYPE_BF16 = 30,
 };
 
 bool ck_can_dequantize(uint32_t type);

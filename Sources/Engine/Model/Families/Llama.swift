@@ -23,8 +23,11 @@ extension ModelConfiguration {
     guard (1...1 << 17).contains(width) else {
       throw EngineError(.file, "\(keys.source): hidden_size is \(width), which no model has (1 to \(1 << 17))")
     }
-    let dHead = try keys.int(ifPresent: "head_dim") ?? width / heads
+    let named = try keys.int(ifPresent: "head_dim"), dHead = named ?? width / heads
     guard dHead > 0 else { throw EngineError(.file, "\(keys.source): the head size is \(dHead)") }
+    guard named != nil || width % heads == 0 else {
+      throw EngineError(.file, "\(keys.source): hidden_size \(width) cannot be shared by \(heads) heads evenly")
+    }
     let rotary = try keys.rotary(dimensions: dHead, base: 10_000)
     return ModelConfiguration(
       family: "llama",

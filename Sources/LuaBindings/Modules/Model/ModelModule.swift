@@ -15,10 +15,7 @@ extension Module {
             choices: WeightPrecision.allCases.map(\.rawValue))
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
-        argumentChoices: {
-          let store = ModelStore()
-          return Set(store.installed + PackagedModel.all.map(\.name) + store.huggingFaceModels).sorted()
-        }
+        argumentChoices: { ModelStore().knownNames }
       ) { call in
         let name = try call.argument(1).string()
         let precision = try WeightPrecision(rawValue: call.options(2).choice("dtype")) ?? .f32
@@ -26,7 +23,31 @@ extension Module {
         let model = try Model.load(path: path, name: name.contains("/") ? nil : name, precision: precision)
         LoadedModels.add(model)
         return call.push(ModelObject(model))
-      }
+      },
+      Function(
+        "inspect", "model.inspect(name_or_path)",
+        "Lists what a checkpoint holds without loading it: any name model.load takes, or a .safetensors file.",
+        results: "{ path, family, architecture, problem, parameters, settings = { [key] = value }, "
+          + "tensors = { { name, type, shape, bytes }, ... } }; without a family, problem says why it cannot be loaded",
+        example: """
+          local c = model.inspect("smollm2-135m-instruct")
+          print(c.family, c.settings["llama.block_count"])
+          show(c.tensors, { limit = 5 })
+          """,
+        argumentChoices: { ModelStore().knownNames }
+      ) { call in
+        let found = try ModelInspection(path: try ModelStore().resolve(try call.argument(1).string()))
+        var settings = LuaTable()
+        for (name, value) in found.settings { settings.set(name, value) }
+        let tensors = found.tensors.map {
+          ["name": $0.name, "type": $0.stored.type, "shape": $0.shape, "bytes": $0.stored.bytes] as LuaTable
+        }
+        return call.push(
+          [
+            "path": found.path, "family": found.family, "architecture": found.architecture, "problem": found.problem,
+            "parameters": found.parameterCount, "settings": settings, "tensors": tensors,
+          ] as LuaTable)
+      },
     ],
     types: [
       ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self,

@@ -1,0 +1,125 @@
+import Foundation
+import OrderedCollections
+
+extension HuggingFaceFolder {
+  /// Most bytes of one weights file unless asked otherwise, as the Hugging Face libraries have it.
+  public static let shardBytes = 5_000_000_000
+
+  /// Writes a model folder: `config.json`, weights as `type` (`.f32`, `.f16`, `.bf16`) in one `model.safetensors`, or
+  /// in shards with an index where they take more than `shardBytes`, and copies of `companions` (a tokenizer's files).
+  ///
+  /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or
+  /// Ctrl-C leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
+  ///
+  /// ```swift
+  /// let base = try HuggingFaceFolder(path: "base")
+  /// let tensors = try base.names.map { try StreamedTensor(name: $0, from: base) }
+  /// try HuggingFaceFolder.write(
+  ///   "copy", configuration: base.configuration.value, tensors: tensors, as: .bf16, companions: base.companions)
+  /// ```
+  /// Throws what `Safetensors.write` does, and `.file` where the folder cannot be made or replaced.
+  public static func write(
+    _ path: String, configuration: JSONValue, tensors: [StreamedTensor], as type: ScalarType = .f32,
+    shardBytes: Int = HuggingFaceFolder.shardBytes, companions: [String] = []
+  ) throws {
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let shards = try shards(of: tensors, type: type, limit: shardBytes)
+    let names = shards.indices.map { shards.count == 1 ? weightsName : shardName($0 + 1, of: shards.count) }
+    let staging = "\(path).\(UInt32.random(in: 0 ... .max)).partial"
+    do { try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: true) } catch {
+      throw EngineError(.file, "cannot create \(path): \(error.localizedDescription)")
+    }
+    defer { try? FileManager.default.removeItem(atPath: staging) }
+    for (name, shard) in zip(names, shards) {
+      try Safetensors.write("\(staging)/\(name)", streaming: shard, as: type, metadata: ["format": "pt"])
+    }
+    for companion in companions {
+      let file = try MappedFile(path: companion)
+      try AtomicFile.write("\(staging)/\((companion as NSString).lastPathComponent)") { try $0.write(file.bytes) }
+    }
+    try write("\(staging)/config.json", try settings(configuration, type: type))
+    if shards.count > 1 {
+      try write("\(staging)/\(indexName)", try index(of: shards, names: names, type: type))
+    }
+    try replace(path, with: staging, weights: Set(names + (shards.count > 1 ? [indexName] : [])))
+  }
+
+  /// Paths of the files beside the weights that a copy of the model needs: the tokenizer's and the generation's.
+  public var companions: [String] {
+    [
+      "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
+      "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
+    ].map { "\(path)/\($0)" }.filter { access($0, F_OK) == 0 }
+  }
+
+  /// Tensors in order, cut before one that would take a file beyond `limit` bytes.
+  private static func shards(
+    of tensors: [StreamedTensor], type: ScalarType, limit: Int
+  ) throws -> [[StreamedTensor]] {
+    var shards: [[StreamedTensor]] = [[]], bytes = 0, seen: Set<String> = []
+    for tensor in tensors {
+      guard seen.insert(tensor.name).inserted else {
+        throw EngineError(.argument, "the model to be written has two tensors \(tensor.name)")
+      }
+      let size = try tensor.extent(size: type.size).bytes
+      if bytes + size > limit, !shards[shards.count - 1].isEmpty {
+        shards.append([])
+        bytes = 0
+      }
+      shards[shards.count - 1].append(tensor)
+      bytes += size
+    }
+    return shards
+  }
+
+  /// `model-00002-of-00007.safetensors`.
+  private static func shardName(_ number: Int, of count: Int) -> String {
+    String(format: "model-%05d-of-%05d.safetensors", number, count)
+  }
+
+  private static func index(of shards: [[StreamedTensor]], names: [String], type: ScalarType) throws -> JSONValue {
+    var map: OrderedDictionary<String, JSONValue> = [:], total = 0
+    for (name, shard) in zip(names, shards) {
+      for tensor in shard {
+        map[tensor.name] = .string(name)
+        total += try tensor.extent(size: type.size).bytes
+      }
+    }
+    return .object(["metadata": .object(["total_size": .integer(total)]), "weight_map": .object(map)])
+  }
+
+  /// The settings with the type that the weights now have.
+  private static func settings(_ configuration: JSONValue, type: ScalarType) throws -> JSONValue {
+    guard case .object(var members) = configuration else {
+      throw EngineError(.argument, "a model's configuration is \(configuration.kind), expected a JSON object")
+    }
+    let name = type == .f16 ? "float16" : type == .bf16 ? "bfloat16" : "float32"
+    members[members["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(name)
+    return .object(members)
+  }
+
+  private static func write(_ path: String, _ value: JSONValue) throws {
+    try AtomicFile.write(path) { try $0.write(Array((value.indentedText + "\n").utf8)) }
+  }
+
+  /// Moves the finished folder to its place, or its files into the folder that is there: the index last, then the
+  /// removal of weights that are not of this model.
+  private static func replace(_ path: String, with staging: String, weights: Set<String>) throws {
+    if access(path, F_OK) != 0 {
+      guard rename(staging, path) == 0 else { throw AtomicFile.failure("create", path) }
+      AtomicFile.flush(folder: (path as NSString).deletingLastPathComponent)
+      return
+    }
+    let files = try FileManager.default.contentsOfDirectory(atPath: staging)
+    for name in files.sorted(by: { ($0 == indexName ? 1 : 0, $0) < ($1 == indexName ? 1 : 0, $1) }) {
+      guard rename("\(staging)/\(name)", "\(path)/\(name)") == 0 else {
+        throw AtomicFile.failure("replace", "\(path)/\(name)")
+      }
+    }
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] where !weights.contains(name) {
+      let isShard = name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
+      if isShard || name == weightsName || name == indexName { unlink("\(path)/\(name)") }
+    }
+    AtomicFile.flush(folder: path)
+  }
+}
