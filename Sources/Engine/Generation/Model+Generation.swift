@@ -22,6 +22,7 @@ extension Model {
     let list = interventions.isEmpty ? nil : interventions
     let plan = try makePlan(list, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
     var completions: [Completion] = []
+    lastCacheBytes = 0
     try exclusively {
       for start in stride(from: 0, to: prompts.count, by: Model.generationGroup) {
         let range = start..<min(start + Model.generationGroup, prompts.count)
@@ -75,6 +76,7 @@ private final class GenerationGroup {
         sampler: Sampler(options, seed: options.seed + index),
         decoder: model.tokenizer.map { StreamDecoder($0) }, matcher: StopMatcher(options.stopStrings))
     }
+    model.lastCacheBytes = max(model.lastCacheBytes, streams.reduce(0) { $0 + $1.cache.byteCount })
     do {
       try prefill(prompts, &streams)
       while streams.contains(where: { !$0.isDone }) { try step(&streams) }

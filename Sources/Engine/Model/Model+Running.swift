@@ -167,6 +167,7 @@ extension Model {
     let stops = !needsOutput && list == nil && captures.allSatisfy(\.site.hasLayer)
     let depth = stops ? captures.flatMap(\.layers).max().map { $0 + 1 } ?? 0 : nil
     let plan = try makePlan(list, captures, prompts, limits: prompts.map(\.tokens.count))
+    lastCacheBytes = 0
     try exclusively {
       var start = 0
       while start < prompts.count {
@@ -184,6 +185,7 @@ extension Model {
             BatchSequence(index: i, row: tokens.count, span: 0..<count, isGenerated: false, cache: cache))
           tokens += prompts[i].tokens
         }
+        lastCacheBytes = max(lastCacheBytes, sequences.reduce(0) { $0 + $1.cache.byteCount })
         try decoder.forward(tokens, sequences, plan: plan, depth: depth)
         let needsNorm = lookAtFinalNorm || plan?.isUsed(.finalNorm, layer: nil) == true
         if needsNorm { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }

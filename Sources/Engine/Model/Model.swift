@@ -22,6 +22,8 @@ public final class Model: @unchecked Sendable {
   let decoder: Decoder
   /// A run is under way: hooks may not start another on the same model.
   private var isRunning = false
+  /// Bytes of keys and values that the last run held at once.
+  var lastCacheBytes = 0
 
   private init(source: ModelSource, name: String, weights: DecoderWeights) throws {
     self.name = name
@@ -29,7 +31,7 @@ public final class Model: @unchecked Sendable {
     configuration = source.configuration
     interventions = InterventionList(configuration: configuration)
     decoder = Decoder(weights: weights)
-    let tokenizer = try source.gguf.map { try Tokenizer(gguf: $0) }
+    let tokenizer = try source.tokenizer()
     self.tokenizer = tokenizer
     if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
       throw EngineError(
@@ -100,6 +102,14 @@ public final class Model: @unchecked Sendable {
     public var packs: Int
     /// Buffers of the forward pass.
     public var workspace: Int
+    /// Keys and values, at the most in the last run; freed at its end.
+    public var cache: Int
+
+    /// `98.4 MB of weights, 425.0 MB packed, ...`
+    public var summary: String {
+      "\(byteText(weights)) of weights mapped, \(byteText(packs)) packed, \(byteText(workspace)) of buffers, "
+        + "\(byteText(cache)) of cache in the last run"
+    }
   }
 
   public var memory: Memory {
@@ -107,7 +117,8 @@ public final class Model: @unchecked Sendable {
     let size = file.names.reduce(0) { $0 + (file.storage(of: $1)?.bytes ?? 0) }
     return Memory(
       weights: size, packs: decoder.weights.packedBytes,
-      workspace: decoder.workspace.rows * ActivationBuffers.bytesPerRow(configuration))
+      workspace: decoder.workspace.rows * ActivationBuffers.bytesPerRow(configuration),
+      cache: lastCacheBytes)
   }
 
   /// Guards against a hook that runs its own model: the decoder's buffers are in use.

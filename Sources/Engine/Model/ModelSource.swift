@@ -69,6 +69,12 @@ struct ModelSource: Sendable {
     return ids.reduce(into: []) { if !$0.contains($1), (0..<configuration.vocabularySize).contains($1) { $0.append($1) } }
   }
 
+  /// The tokenizer that comes with the weights; nil where none does.
+  func tokenizer() throws -> Tokenizer? {
+    guard let gguf, gguf.keyNames.contains("tokenizer.ggml.model") else { return nil }
+    return try Tokenizer(gguf: gguf)
+  }
+
   /// Where a weight lies in this container.
   func place(_ role: WeightRole, layer: Int? = nil) throws -> WeightPlace {
     let names = gguf == nil ? family.tensors.checkpoint : family.tensors.gguf

@@ -26,6 +26,7 @@ struct Acthost: ParsableCommand {
         -v              print the version, go on
         -E              ignore LUA_INIT
         -W              turn warnings on
+        --verbose       say what memory models hold, after loading and every run
         -               run standard input
         --              end of options
 

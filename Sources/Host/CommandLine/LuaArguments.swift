@@ -16,6 +16,8 @@ struct LuaArguments: Equatable, Sendable {
   var showsVersion = false
   var ignoresEnvironment = false
   var warns = false
+  /// Not stock Lua's: models say what memory they hold.
+  var isVerbose = false
   var script: Script?
   /// Where the script stands among all words: `arg[0]`. 0, the program, when there is none.
   var scriptIndex = 0
@@ -44,6 +46,7 @@ struct LuaArguments: Equatable, Sendable {
       switch word {
       case "-E": ignoresEnvironment = true
       case "-W": warns = true
+      case "--verbose": isVerbose = true
       case "-v": showsVersion = true
       case "-i":
         isInteractive = true

@@ -18,6 +18,7 @@ struct ScriptRunner {
     }
     let output = TerminalOutput()
     Module.programVersion = Acthost.version
+    Module.isVerbose = arguments.isVerbose
     do {
       let state = try LuaState(output: output)
       defer { state.close() }

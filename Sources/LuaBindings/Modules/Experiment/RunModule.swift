@@ -102,6 +102,8 @@ extension Module {
 
   /// Version of the program, for run records.
   public nonisolated(unsafe) static var programVersion = "unknown"
+  /// Whether loading and running models say what they hold (`--verbose`).
+  public nonisolated(unsafe) static var isVerbose = false
 }
 
 extension Call {

@@ -134,14 +134,16 @@ extension ModelObject {
       return call.push(["dims": dims, "union": found.union, "share": share] as LuaTable)
     },
     Function(
-      "memory", "m:memory()", "Bytes of the mapped file, of packed matrices and of the forward pass's buffers.",
+      "memory", "m:memory()", "Bytes of the mapped weights, of packed matrices, of the forward pass's buffers, and of keys and values at "
+        + "the most in the last run. acthost --verbose prints them after every run.",
       results: "{ weights, packs, buffers, cache }",
       example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:memory().packs)"
     ) { call in
       let memory = try call.model.memory
-      // Caches live as long as the run they serve.
       return call.push(
-        ["weights": memory.weights, "packs": memory.packs, "buffers": memory.workspace, "cache": 0] as LuaTable)
+        [
+          "weights": memory.weights, "packs": memory.packs, "buffers": memory.workspace, "cache": memory.cache,
+        ] as LuaTable)
     },
   ]
 }

@@ -22,6 +22,9 @@ extension Module {
         let path = try ModelStore().resolve(name)
         let model = try Model.load(path: path, name: name.contains("/") ? nil : name, precision: precision)
         LoadedModels.add(model)
+        if Module.isVerbose {
+          call.state.output.note("\(model.name): \(model.precision.rawValue), \(model.memory.summary)")
+        }
         return call.push(ModelObject(model))
       },
       Function(

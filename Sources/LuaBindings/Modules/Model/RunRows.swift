@@ -121,7 +121,9 @@ extension Call {
   func push(_ tables: [LuaTable], single: Bool) -> Int { single ? push(tables[0]) : push(tables) }
 
   /// Interventions that did nothing are said aloud.
+  /// What a run has to say beside its results: warnings, and with `--verbose` the memory the model holds.
   func noteWarnings(of model: Model) {
+    if Module.isVerbose { state.output.note("\(model.name): \(model.memory.summary)") }
     guard !model.interventions.isEmpty else { return }
     for warning in model.interventions.warnings { state.output.note("warning: " + warning) }
   }
