@@ -83,19 +83,26 @@ import Testing
   /// `[heads, 2, half, inputs]` to `[heads, half, 2, inputs]`: rotary pairs side by side.
   private func permuted(_ values: [Float], rows: Int, headSize: Int) -> [Float] {
     let width = values.count / rows, half = headSize / 2
-    return (0..<rows).flatMap { row in
+    var result: [Float] = []
+    for row in 0..<rows {
       let head = row / headSize, pair = row % headSize / 2, side = row % 2
       let source = head * headSize + side * half + pair
-      return values[source * width..<(source + 1) * width]
+      result += values[source * width..<(source + 1) * width]
     }
+    return result
   }
 
   /// `[heads, 3, size, inputs]` to `[3, heads, size, inputs]`.
   private func regrouped(_ values: [Float], heads: Int) -> [Float] {
     let block = values.count / heads / 3
-    return (0..<3).flatMap { part in
-      (0..<heads).flatMap { head in values[(head * 3 + part) * block..<(head * 3 + part + 1) * block] }
+    var result: [Float] = []
+    for part in 0..<3 {
+      for head in 0..<heads {
+        let start = (head * 3 + part) * block
+        result += values[start..<start + block]
+      }
     }
+    return result
   }
 
   private func gguf(_ family: String, _ folder: String) throws -> [UInt8] {
