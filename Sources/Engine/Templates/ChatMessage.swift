@@ -15,7 +15,8 @@ public struct ChatMessage: Sendable, Equatable {
   /// `system`, `user`, `assistant`, `tool`, or what else the template knows.
   public var role: String
   public var body: Body
-  /// What else templates may read: `tool_calls`, `reasoning_content`, `name`.
+  /// What else templates may read: `tool_calls`, `reasoning_content`, `name`; `content` too where it is neither text
+  /// nor parts.
   public var fields: OrderedDictionary<String, JSONValue>
 
   public init(role: String, body: Body, fields: OrderedDictionary<String, JSONValue> = [:]) {
@@ -64,7 +65,9 @@ public struct ChatMessage: Sendable, Equatable {
       }
       mapping.set("content", .list(TemplateList(values)))
     }
-    for (name, value) in fields where name != "role" && name != "content" { mapping.set(name, TemplateValue(value)) }
+    for (name, value) in fields where name != "role" && (name != "content" || body == .absent) {
+      mapping.set(name, TemplateValue(value))
+    }
     return .mapping(mapping)
   }
 }

@@ -21,22 +21,22 @@ extension ChatTemplate {
     self.init(name: name, source: source, bos: text(tokenizer.bos), eos: text(tokenizer.endTokens.first))
   }
 
-  /// A built-in template by name, else `text` itself as a template. Throws `.template` where it is neither.
+  /// A built-in template by name, else `text` itself as a template.
+  public init(text: String, bos: String? = nil, eos: String? = nil) {
+    let builtIn = ChatTemplate.builtInSources[text]
+    self.init(name: builtIn == nil ? "custom" : text, source: builtIn ?? text, bos: bos, eos: eos)
+  }
+
+  /// The same with the tokens of a vocabulary. Throws `.template` where `text` is no name and has no tags either.
   public static func named(_ text: String, tokenizer: Tokenizer?) throws -> ChatTemplate {
-    let source: String
-    if let builtIn = builtInSources[text] {
-      source = builtIn
-    } else if text.contains("{") {
-      source = text
-    } else {
+    guard builtInNames.contains(text) || text.contains("{") else {
       throw EngineError(
         .template,
         "there is no template '\(text.prefix(40))'\(suggestion(for: text, in: builtInNames)); known: "
           + "\(builtInNames.joined(separator: ", ")), or the text of a Jinja template")
     }
-    let name = builtInSources[text] == nil ? "custom" : text
-    guard let tokenizer else { return ChatTemplate(name: name, source: source) }
-    return ChatTemplate(name: name, source: source, tokenizer: tokenizer)
+    let template = ChatTemplate(text: text)
+    return tokenizer.map { ChatTemplate(name: template.name, source: template.source, tokenizer: $0) } ?? template
   }
 
   /// The built-in template whose tokens a vocabulary has as special tokens: Gemma's, ChatML, Llama 3's; nil where none

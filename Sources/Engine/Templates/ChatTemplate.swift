@@ -4,7 +4,7 @@ import OrderedCollections
 /// chat templates are written (Hugging Face transformers' `apply_chat_template`).
 ///
 /// ```swift
-/// let template = ChatTemplate.chatML
+/// let template = ChatTemplate(text: "chatml")
 /// let chat = try template.render([ChatMessage(role: "user", content: "Hi")], generationPrompt: true)
 /// // <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n
 /// ```

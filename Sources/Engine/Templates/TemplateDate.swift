@@ -32,7 +32,8 @@ struct TemplateDate: Sendable {
     calendar.timeZone = .gmt
     if parts.count == 3, let first = Int(parts[0]), let last = Int(parts[2]), (1...9999).contains(max(first, last)) {
       let name = parts[1].lowercased()
-      let month = Int(name) ?? Self.months.firstIndex { name.count >= 3 && $0.lowercased().hasPrefix(name) }.map { $0 + 1 }
+      let month =
+        Int(name) ?? Self.months.firstIndex { name.count >= 3 && $0.lowercased().hasPrefix(name) }.map { $0 + 1 }
       let isYearFirst = parts[0].count == 4
       let components = DateComponents(
         year: isYearFirst ? first : last, month: month, day: isYearFirst ? last : first)
@@ -49,7 +50,9 @@ struct TemplateDate: Sendable {
   /// `format` as C's `strftime` fills it in English; directives it does not know stay as they are.
   func text(_ format: String) -> String {
     if let fixed { return fixed }
-    var result = "", isDirective = false, isUnpadded = false
+    var result = ""
+    var isDirective = false
+    var isUnpadded = false
     for character in format {
       guard isDirective else {
         if character == "%" { isDirective = true } else { result.append(character) }
@@ -66,7 +69,9 @@ struct TemplateDate: Sendable {
   }
 
   private func directive(_ letter: Character, isUnpadded: Bool) -> String {
-    let year = components.year ?? 0, month = components.month ?? 1, hour = components.hour ?? 0
+    let year = components.year ?? 0
+    let month = components.month ?? 1
+    let hour = components.hour ?? 0
     let weekday = ((components.weekday ?? 1) + 6) % 7
     func padded(_ value: Int, _ width: Int = 2, _ fill: String = "0") -> String {
       let digits = String(value)

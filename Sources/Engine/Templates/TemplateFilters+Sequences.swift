@@ -28,7 +28,8 @@ extension TemplateRun {
       "dictsort": { run, value, arguments in try run.dictsort(value, arguments) },
       "sort": { run, value, arguments in
         let bound = try arguments.bound("sort", ["reverse", "case_sensitive", "attribute"])
-        let paths = try run.paths(bound[2]), keepsCase = try run.flag(bound[1])
+        let paths = try run.paths(bound[2])
+        let keepsCase = try run.flag(bound[1])
         let key = { (item: TemplateValue) -> TemplateValue in
           .list(try run.items(try paths.map { run.folded(try run.value(at: $0, of: item), keepsCase) }))
         }
@@ -36,7 +37,8 @@ extension TemplateRun {
       },
       "unique": { run, value, arguments in
         let bound = try arguments.bound("unique", ["case_sensitive", "attribute"])
-        let path = try run.path(bound[1]), keepsCase = try run.flag(bound[0])
+        let path = try run.path(bound[1])
+        let keepsCase = try run.flag(bound[0])
         var seen: Set<TemplateKey> = []
         return try run.iterator(
           run.items(of: value).filter {
@@ -111,8 +113,11 @@ extension TemplateRun {
 
   private func dictsort(_ value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     let bound = try arguments.bound("dictsort", ["case_sensitive", "by", "reverse"])
-    let by = try bound[1].map { try string($0).string } ?? "key", keepsCase = try flag(bound[0])
-    guard by == "key" || by == "value" else { throw TemplateFailure("You can only sort by either \"key\" or \"value\"") }
+    let by = try bound[1].map { try string($0).string } ?? "key"
+    let keepsCase = try flag(bound[0])
+    guard by == "key" || by == "value" else {
+      throw TemplateFailure("You can only sort by either \"key\" or \"value\"")
+    }
     if case .undefined(let message) = value { throw TemplateFailure(message) }
     guard case .mapping(let mapping) = value else {
       throw TemplateFailure("'\(value.typeName)' object has no attribute 'items'")
@@ -127,7 +132,8 @@ extension TemplateRun {
     _ value: TemplateValue, _ arguments: TemplateArguments, _ name: String, _ isBetter: (Int) -> Bool
   ) throws -> TemplateValue {
     let bound = try arguments.bound(name, ["case_sensitive", "attribute"])
-    let path = try path(bound[1]), keepsCase = try flag(bound[0])
+    let path = try path(bound[1])
+    let keepsCase = try flag(bound[0])
     var best: (item: TemplateValue, key: TemplateValue)?
     for item in try items(of: value) {
       let key = folded(try self.value(at: path, of: item), keepsCase)
@@ -166,7 +172,8 @@ extension TemplateRun {
     _ value: TemplateValue, _ arguments: TemplateArguments, keeps: Bool, byAttribute: Bool
   ) throws -> TemplateValue {
     guard try isTrue(value) else { return try iterator([]) }
-    var rest = arguments, path: [TemplateValue] = []
+    var rest = arguments
+    var path: [TemplateValue] = []
     if byAttribute {
       guard let attribute = rest.positional.first else { throw TemplateFailure("Missing parameter for attribute name") }
       path = try self.path(attribute)
@@ -186,9 +193,10 @@ extension TemplateRun {
 
   private func batched(_ value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     let bound = try arguments.bound("batch", ["linecount", "fill_with"], required: 1)
-    let size = try integer(bound[0], "batch", fallback: 1), all = try items(of: value)
+    let size = try integer(bound[0], "batch", fallback: 1)
+    let all = try items(of: value)
     guard size > 0 else { throw TemplateFailure("batch: linecount must be positive") }
-    try checkLength(size)
+    if bound[1] != nil { try charge(min(size, 1 << 40) * MemoryLayout<TemplateValue>.stride) }
     return try iterator(
       stride(from: 0, to: all.count, by: size).map { start in
         var row = Array(all[start..<min(all.count, start + size)])
@@ -199,7 +207,8 @@ extension TemplateRun {
 
   private func columns(_ value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     let bound = try arguments.bound("slice", ["slices", "fill_with"], required: 1)
-    let count = try integer(bound[0], "slice", fallback: 1), all = try items(of: value)
+    let count = try integer(bound[0], "slice", fallback: 1)
+    let all = try items(of: value)
     guard count > 0 else { throw TemplateFailure("integer division or modulo by zero") }
     try step(count)
     try charge(count)

@@ -2,7 +2,11 @@ extension TemplateRun {
   /// Filters that make strings of what they are given.
   static let textFilters: [String: Filter] = {
     func simple(_ transform: @escaping @Sendable (TemplateText) -> TemplateText) -> Filter {
-      { run, value, _ in try run.text(transform(run.string(value))) }
+      { run, value, _ in
+        let text = try run.string(value)
+        try run.stepOver(text)
+        return try run.text(transform(text))
+      }
     }
     let escape: Filter = simple(\.htmlEscaped)
     return [
@@ -22,7 +26,11 @@ extension TemplateRun {
           run.string(value), run.string(bound[0] ?? .none), run.string(bound[1] ?? .none), count: count)
       },
       "indent": { run, value, arguments in try run.indented(value, arguments) },
-      "wordcount": { run, value, _ in .integer(try run.string(value).wordCount) },
+      "wordcount": { run, value, _ in
+        let text = try run.string(value)
+        try run.step(text.bytes.count / 2)
+        return .integer(text.wordCount)
+      },
       "format": { run, value, arguments in
         let format = try run.string(value)
         if arguments.named.isEmpty { return try run.percentFormat(format, .tuple(run.items(arguments.positional))) }
@@ -98,6 +106,7 @@ extension TemplateRun {
       indent = TemplateText(String(repeating: " ", count: width))
     }
     source.append("\n")
+    try stepOver(source)
     let lines = source.lines()
     try checkLength((indent.bytes.count + 1) * lines.count + source.bytes.count)
     try charge(indent.bytes.count * lines.count)
@@ -115,10 +124,12 @@ extension TemplateRun {
 
   private func truncated(_ value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     let bound = try arguments.bound("truncate", ["length", "killwords", "end", "leeway"])
-    let source = try string(value), end = try bound[2].map(string) ?? TemplateText("...")
-    let length = try integer(bound[0], "truncate", fallback: 255), leeway = try integer(bound[3], "truncate", fallback: 5)
+    let end = try bound[2].map(string) ?? TemplateText("...")
+    let length = try integer(bound[0], "truncate", fallback: 255)
+    let leeway = try integer(bound[3], "truncate", fallback: 5)
     guard length >= end.count, leeway >= 0 else { throw TemplateFailure("truncate: expected length >= \(end.count)") }
-    guard source.count - leeway > length else { return try text(source) }
+    guard try self.length(of: value) - leeway > length else { return value }
+    let source = try string(value)
     var kept = source.slice(0..<source.characterOffsets[length - end.count])
     if try !flag(bound[1]), let space = kept.bytes.lastIndex(of: 0x20) { kept = kept.slice(0..<space) }
     kept.append(end)
@@ -150,7 +161,8 @@ extension TemplateRun {
 extension TemplateText {
   /// Runs of letters, digits and underscores.
   fileprivate var wordCount: Int {
-    var count = 0, isInWord = false
+    var count = 0
+    var isInWord = false
     for code in codes {
       let isPart = code == 0x5F || Unicode.Scalar(code)?.properties.isAlphanumeric ?? false
       if isPart, !isInWord { count += 1 }

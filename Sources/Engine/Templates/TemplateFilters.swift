@@ -6,7 +6,8 @@ extension TemplateRun {
   /// `value | name(arguments)`.
   func filter(_ name: String, of value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     guard let filter = Self.filters[name] else {
-      throw TemplateFailure("No filter named '\(name)'\(suggestion(for: name, in: Self.filters.keys.sorted()))")
+      throw TemplateFailure(
+        "No filter named '\(name.prefix(60))'\(suggestion(for: name, in: Self.filters.keys.sorted()))")
     }
     try step()
     return try deeper { try filter(self, value, arguments) }
@@ -94,11 +95,14 @@ extension TemplateRun {
     if let index = value.index { return .integer(index) }
     if case .text(let text) = value, let number = parsedInteger(text, base: base) { return .integer(number) }
     guard let number = try parsedFloat(value), number.isFinite else { return bound[0] ?? .integer(0) }
-    guard let whole = Int(exactly: number.rounded(.towardZero)) else { throw TemplateFailure("an integer is beyond 64 bits") }
+    guard let whole = Int(exactly: number.rounded(.towardZero)) else {
+      throw TemplateFailure("an integer is beyond 64 bits")
+    }
     return .integer(whole)
   }
 
   private func parsedInteger(_ text: TemplateText, base: Int) -> Int? {
+    guard text.bytes.count <= 400 else { return nil }
     var digits = text.slice(text.trimmedRange()).string.lowercased()
     let sign = digits.hasPrefix("-") ? "-" : ""
     if digits.hasPrefix("-") || digits.hasPrefix("+") { digits.removeFirst() }
@@ -114,6 +118,7 @@ extension TemplateRun {
   /// What Python's `float` makes of a value; nil where it refuses.
   func parsedFloat(_ value: TemplateValue) throws -> Double? {
     guard case .text(let text) = value else { return value.number }
+    guard text.bytes.count <= 400 else { return nil }
     let digits = text.slice(text.trimmedRange()).string.lowercased()
     let bare = digits.hasPrefix("-") || digits.hasPrefix("+") ? digits.dropFirst() : digits[...]
     if ["inf", "infinity"].contains(bare) { return digits.hasPrefix("-") ? -.infinity : .infinity }
@@ -135,7 +140,9 @@ extension TemplateRun {
     guard let number = value.number else {
       throw TemplateFailure("type \(value.typeName) doesn't define __round__ method")
     }
-    guard (-300...300).contains(precision) else { throw TemplateFailure("round: precision \(precision) is out of range") }
+    guard (-300...300).contains(precision) else {
+      throw TemplateFailure("round: precision \(precision) is out of range")
+    }
     if method == "common" {
       if let index = value.index, precision >= 0 { return .integer(index) }
       let digits = numberText(number, "f", precision: max(0, precision))

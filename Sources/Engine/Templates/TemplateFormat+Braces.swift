@@ -10,8 +10,11 @@ extension TemplateRun {
     _ format: TemplateText, _ arguments: TemplateArguments, _ counter: inout Int?, level: Int
   ) throws -> TemplateText {
     guard level < 3 else { throw TemplateFailure("Max string recursion exceeded") }
-    let bytes = format.bytes, open = UInt8(ascii: "{"), close = UInt8(ascii: "}")
-    var result = TemplateText(), place = 0
+    let bytes = format.bytes
+    let open = UInt8(ascii: "{")
+    let close = UInt8(ascii: "}")
+    var result = TemplateText()
+    var place = 0
     while place < bytes.count {
       try step()
       try checkLength(result.bytes.count)
@@ -25,7 +28,8 @@ extension TemplateRun {
         continue
       }
       guard bytes[place] == open else { throw TemplateFailure("Single '}' encountered in format string") }
-      var depth = 1, end = place + 1
+      var depth = 1
+      var end = place + 1
       while end < bytes.count {
         if bytes[end] == open { depth += 1 }
         if bytes[end] == close { depth -= 1 }
@@ -53,9 +57,12 @@ extension TemplateRun {
         if byte == UInt8(ascii: "]") { depth -= 1 }
         return depth == 0 && (byte == UInt8(ascii: "!") || byte == UInt8(ascii: ":"))
       } ?? bytes.count
-    var rest = nameEnd, conversion: UInt8?
+    var rest = nameEnd
+    var conversion: UInt8?
     if rest < bytes.count, bytes[rest] == UInt8(ascii: "!") {
-      guard rest + 1 < bytes.count else { throw TemplateFailure("end of string while looking for conversion specifier") }
+      guard rest + 1 < bytes.count else {
+        throw TemplateFailure("end of string while looking for conversion specifier")
+      }
       conversion = bytes[rest + 1]
       rest += 2
       guard rest == bytes.count || bytes[rest] == UInt8(ascii: ":") else {
@@ -140,7 +147,8 @@ extension TemplateRun {
 
   /// `[[fill]align][sign][#][0][width][,][.precision][kind]`.
   private func readSpecification(_ text: String) throws -> TemplateFormat {
-    var format = TemplateFormat(), rest = Array(text.unicodeScalars.map(Character.init))[...]
+    var format = TemplateFormat()
+    var rest = Array(text.unicodeScalars.map(Character.init))[...]
     if rest.count > 1, "<>^=".contains(rest[rest.startIndex + 1]) {
       format.fill = TemplateText(String(rest.removeFirst()))
       format.alignment = rest.removeFirst()
@@ -160,7 +168,9 @@ extension TemplateRun {
       var value: Int?
       while let digit = rest.first?.wholeNumberValue {
         value = (value ?? 0) * 10 + digit
-        guard value ?? 0 <= TemplateFormat.widest else { throw TemplateFailure("Too many decimal digits in format string") }
+        guard value ?? 0 <= TemplateFormat.widest else {
+          throw TemplateFailure("Too many decimal digits in format string")
+        }
         rest.removeFirst()
       }
       return value

@@ -31,7 +31,8 @@ extension TemplateRun {
     try charge(missing * format.fill.bytes.count)
     func filling(_ count: Int) -> [UInt8] { (0..<count).flatMap { _ in format.fill.bytes } }
     let alignment = format.alignment ?? (isNumber ? ">" : "<")
-    var result = TemplateText(), text = text
+    var result = TemplateText()
+    var text = text
     var before = alignment == "<" ? 0 : alignment == "^" ? missing / 2 : missing
     if alignment == "=", let first = text.bytes.first, [0x2B, 0x2D, 0x20].contains(first) {
       result = text.slice(0..<1)
@@ -95,10 +96,14 @@ extension TemplateRun {
 
   /// Python's `format % values`.
   func percentFormat(_ format: TemplateText, _ values: TemplateValue) throws -> TemplateValue {
-    var arguments: [TemplateValue] = [values], mapping: TemplateMapping?
+    var arguments: [TemplateValue] = [values]
+    var mapping: TemplateMapping?
     if case .tuple(let list) = values { arguments = list.items }
     if case .mapping(let named) = values { mapping = named }
-    var result = TemplateText(), place = 0, used = 0, usedNames = false
+    var result = TemplateText()
+    var place = 0
+    var used = 0
+    var usedNames = false
     func take() throws -> TemplateValue {
       guard used < arguments.count else { throw TemplateFailure("not enough arguments for format string") }
       used += 1
@@ -113,7 +118,8 @@ extension TemplateRun {
       result.append(format.slice(start..<place))
       guard place < bytes.count else { break }
       place += 1
-      var directive = TemplateFormat(), value: TemplateValue?
+      var directive = TemplateFormat()
+      var value: TemplateValue?
       if place < bytes.count, bytes[place] == UInt8(ascii: "(") {
         let end = bytes[place...].firstIndex(of: UInt8(ascii: ")")) ?? bytes.count
         guard end < bytes.count else { throw TemplateFailure("incomplete format key") }
@@ -135,8 +141,13 @@ extension TemplateRun {
     return try text(result)
   }
 
-  /// Lists may stay unused, as in Python.
-  private func isLenient(_ value: TemplateValue) -> Bool { if case .list = value { true } else { false } }
+  /// Values with subscripts may stay unused, as in Python.
+  private func isLenient(_ value: TemplateValue) -> Bool {
+    switch value {
+    case .list, .range, .undefined: true
+    default: false
+    }
+  }
 
   /// Flags, width, precision and the letter of a directive.
   private func readDirective(
@@ -204,7 +215,9 @@ extension TemplateRun {
       }
       var value = value
       if "diu".contains(letter), value.index == nil {
-        guard let whole = Int(exactly: number.rounded(.towardZero)) else { throw TemplateFailure("an integer is beyond 64 bits") }
+        guard let whole = Int(exactly: number.rounded(.towardZero)) else {
+          throw TemplateFailure("an integer is beyond 64 bits")
+        }
         value = .integer(whole)
       }
       format.kind = letter

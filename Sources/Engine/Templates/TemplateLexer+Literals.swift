@@ -34,7 +34,9 @@ extension TemplateLexer {
     let whole = digitsEnd(place, radix: 10)
     var end = whole
     if !isAfterDot {
-      if end + 1 < source.count, source[end] == 0x2E, case let fraction = digitsEnd(end + 1, radix: 10), fraction > end + 1 {
+      if end + 1 < source.count, source[end] == 0x2E, case let fraction = digitsEnd(end + 1, radix: 10),
+        fraction > end + 1
+      {
         end = fraction
       }
       if end < source.count, source[end] | 0x20 == 0x65 {
@@ -64,7 +66,9 @@ extension TemplateLexer {
       return Character(Unicode.Scalar(source[offset])).hexDigitValue.map { $0 < radix } ?? false
     }
     var end = start
-    while isDigit(end) || (end < source.count && source[end] == 0x5F && isDigit(end + 1) && (end > start || radix != 10)) {
+    while isDigit(end)
+      || (end < source.count && source[end] == 0x5F && isDigit(end + 1) && (end > start || radix != 10))
+    {
       end += 1
     }
     return end
@@ -96,7 +100,8 @@ extension TemplateLexer {
     let simple: [UInt8: UInt8] = [
       0x5C: 0x5C, 0x27: 0x27, 0x22: 0x22, 0x61: 7, 0x62: 8, 0x66: 12, 0x6E: 10, 0x72: 13, 0x74: 9, 0x76: 11,
     ]
-    var result: [UInt8] = [], place = 0
+    var result: [UInt8] = []
+    var place = 0
     result.reserveCapacity(text.count)
     while place < text.count {
       guard text[place] == UInt8(ascii: "\\"), place + 1 < text.count else {

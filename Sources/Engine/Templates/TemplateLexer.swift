@@ -10,7 +10,8 @@ struct TemplateLexer {
 
   static func tokens(of source: String) throws -> [TemplateToken] {
     guard source.utf8.count <= 1 << 22 else {
-      throw templateSyntaxError("a template of \(byteText(source.utf8.count)) is too long; at most 4 MiB are read", line: 1)
+      throw templateSyntaxError(
+        "a template of \(byteText(source.utf8.count)) is too long; at most 4 MiB are read", line: 1)
     }
     var lexer = TemplateLexer(source)
     try lexer.readAll()
@@ -55,7 +56,8 @@ struct TemplateLexer {
         addData(to: source.count)
         break
       }
-      let sign = self.sign(at: tag + 2), kind = source[tag + 1]
+      let sign = self.sign(at: tag + 2)
+      let kind = source[tag + 1]
       addData(to: tag, sign: sign, lstrips: kind != UInt8(ascii: "{"))
       if kind == UInt8(ascii: "%"), let body = rawStart(tag) {
         advance(to: body)
@@ -103,13 +105,16 @@ struct TemplateLexer {
 
   private func afterWhiteSpace(_ offset: Int) -> Int {
     var offset = offset
-    while offset < source.count, case let next = character(at: offset), isWhiteSpace(next.code) { offset += next.length }
+    while offset < source.count, case let next = character(at: offset), isWhiteSpace(next.code) {
+      offset += next.length
+    }
     return offset
   }
 
   /// The end of a closing mark (`%}`, `#}`) at `offset`, with its sign and the white space it takes.
   private func closingEnd(_ mark: StaticString, at offset: Int) -> Int? {
-    let sign = self.sign(at: offset), start = offset + (sign == nil ? 0 : 1)
+    let sign = self.sign(at: offset)
+    let start = offset + (sign == nil ? 0 : 1)
     guard starts(with: mark, at: start) else { return nil }
     let end = start + 2
     if sign == UInt8(ascii: "-") { return afterWhiteSpace(end) }
@@ -143,7 +148,9 @@ struct TemplateLexer {
       guard starts(with: "{%", at: tag) else { continue }
       let sign = self.sign(at: tag + 2)
       let name = afterWhiteSpace(tag + 2 + (sign == nil ? 0 : 1))
-      guard starts(with: "endraw", at: name), let end = closingEnd("%}", at: afterWhiteSpace(name + 6)) else { continue }
+      guard starts(with: "endraw", at: name), let end = closingEnd("%}", at: afterWhiteSpace(name + 6)) else {
+        continue
+      }
       addData(to: tag, sign: sign, lstrips: true)
       return advance(to: end)
     }

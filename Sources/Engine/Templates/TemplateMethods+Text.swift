@@ -8,6 +8,7 @@ extension TemplateRun {
       let bound = try arguments.bound(name, ["sep", "maxsplit"])
       return try split(text, bound[0] ?? .none, bound[1], fromRight: name == "rsplit")
     case "splitlines":
+      try stepOver(text)
       let keepsEnds = try flag(arguments.bound(name, ["keepends"])[0])
       return try list(pieces(text.lines(keepingEnds: keepsEnds)))
     case "expandtabs":
@@ -49,7 +50,8 @@ extension TemplateRun {
     case "center", "ljust", "rjust":
       let bound = try arguments.bound(name, ["width", "fillchar"], required: 1)
       return try padded(
-        text, integer(bound[0], name, fallback: 0), fill: try bound[1].map { try argument($0, name) } ?? TemplateText(" "),
+        text, integer(bound[0], name, fallback: 0),
+        fill: try bound[1].map { try argument($0, name) } ?? TemplateText(" "),
         name == "center" ? .center : name == "ljust" ? .left : .right)
     case "zfill":
       let width = try integer(arguments.bound(name, ["width"], required: 1)[0], name, fallback: 0)
@@ -57,7 +59,8 @@ extension TemplateRun {
       let sign = text.bytes.first.map(signs.contains) ?? false ? 1 : 0
       let digits = text.slice(sign..<text.bytes.count)
       var result = text.slice(0..<sign)
-      guard case .text(let filled) = try padded(digits, width > sign ? width - sign : 0, fill: TemplateText("0"), .right)
+      guard
+        case .text(let filled) = try padded(digits, width > sign ? width - sign : 0, fill: TemplateText("0"), .right)
       else { return .none }
       result.append(filled)
       return try self.text(result)
@@ -69,6 +72,8 @@ extension TemplateRun {
 
   /// Methods without arguments.
   private func plain(_ name: String, of text: TemplateText) throws -> TemplateValue {
+    // Properties of characters are slow to look up.
+    try step(name.hasPrefix("is") ? text.bytes.count / 2 : text.bytes.count / 8)
     switch name {
     case "upper": return try self.text(text.uppercased)
     case "lower", "casefold": return try self.text(text.lowercased)
@@ -107,7 +112,10 @@ extension TemplateRun {
     _ text: TemplateText, _ separator: TemplateValue, _ limit: TemplateValue?, fromRight: Bool
   ) throws -> TemplateValue {
     let limit = try integer(limit, "split", fallback: -1)
-    if separator.isNone { return try list(pieces(text.splitAtWhiteSpace(limit: limit, fromRight: fromRight))) }
+    if separator.isNone {
+      try stepOver(text)
+      return try list(pieces(text.splitAtWhiteSpace(limit: limit, fromRight: fromRight)))
+    }
     let separator = try argument(separator, "split")
     guard !separator.isEmpty else { throw TemplateFailure("empty separator") }
     return try list(pieces(text.split(separator, limit: limit, fromRight: fromRight)))
@@ -115,7 +123,8 @@ extension TemplateRun {
 
   private func partitioned(_ text: TemplateText, _ separator: TemplateText, fromRight: Bool) throws -> TemplateValue {
     guard !separator.isEmpty else { throw TemplateFailure("empty separator") }
-    let search = TextSearch(separator.bytes), whole = 0..<text.bytes.count
+    let search = TextSearch(separator.bytes)
+    let whole = 0..<text.bytes.count
     guard let start = fromRight ? search.last(in: text.bytes, whole) : search.first(in: text.bytes, whole) else {
       let empty = TemplateText()
       return .tuple(try items(pieces(fromRight ? [empty, empty, text] : [text, empty, empty])))
@@ -130,9 +139,11 @@ extension TemplateRun {
     _ text: TemplateText, _ start: TemplateValue?, _ stop: TemplateValue?
   ) throws -> Range<Int>? {
     if start == nil, stop == nil { return 0..<text.bytes.count }
-    let offsets = text.characterOffsets, count = offsets.count - 1
+    let offsets = text.characterOffsets
+    let count = offsets.count - 1
     if let start, let index = start.index, index > count { return nil }
-    let first = try clamped(start, count, fallback: 0), last = try clamped(stop, count, fallback: count)
+    let first = try clamped(start, count, fallback: 0)
+    let last = try clamped(stop, count, fallback: count)
     return first <= last ? offsets[first]..<offsets[last] : nil
   }
 
@@ -178,6 +189,7 @@ extension TemplateRun {
 
   private func expandedTabs(_ text: TemplateText, _ size: Int) throws -> TemplateValue {
     try checkLength(size)
+    try stepOver(text)
     let tabs = text.bytes.count { $0 == 0x09 }
     try checkLength(text.bytes.count + max(0, size) * tabs)
     try charge(max(0, size) * tabs)

@@ -1,9 +1,12 @@
 /// Methods that values bring along, as Jinja's sandbox lets templates see them.
 enum TemplateMethods {
   private static let textNames: Set<String> = [
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "index", "isalnum", "isalpha",
-    "isascii", "isdecimal", "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "ljust", "lower",
-    "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit",
+    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "index", "isalnum",
+    "isalpha",
+    "isascii", "isdecimal", "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "ljust",
+    "lower",
+    "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition",
+    "rsplit",
     "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper", "zfill",
   ]
   private static let mappingNames: Set<String> = ["copy", "get", "items", "keys", "values"]
@@ -55,7 +58,8 @@ extension TemplateRun {
     let items = try items(of: method.receiver)
     if method.name == "copy" { return try list(items) }
     let names = method.name == "index" ? ["value", "start", "stop"] : ["value"]
-    let bound = try arguments.bound(method.name, names, required: 1), value = bound[0] ?? .none
+    let bound = try arguments.bound(method.name, names, required: 1)
+    let value = bound[0] ?? .none
     if method.name == "count" { return .integer(try items.count { try equal($0, value) }) }
     let start = try clamped(bound[1], items.count, fallback: 0)
     let stop = try clamped(bound[2], items.count, fallback: items.count)

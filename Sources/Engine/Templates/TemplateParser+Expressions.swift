@@ -294,7 +294,9 @@ extension TemplateParser {
         guard call.mapping == nil else { throw failure("arguments in the wrong order") }
         advance()
         advance()
-        guard !call.named.contains(where: { $0.name == name }) else { throw failure("the argument '\(name)' is repeated") }
+        guard !call.named.contains(where: { $0.name == name }) else {
+          throw failure("the argument '\(name)' is repeated")
+        }
         call.named.append((name, try expression()))
       } else {
         guard call.named.isEmpty, call.list == nil, call.mapping == nil else {

@@ -66,7 +66,8 @@ extension TemplateRun {
   }
 
   private func call(_ closure: Closure, _ arguments: TemplateArguments) throws -> TemplateValue {
-    let macro = closure.macro, line = self.line
+    let macro = closure.macro
+    let line = self.line
     defer { self.line = line }
     return try captured {
       try scoped(within: closure.scope) {

@@ -112,7 +112,8 @@ extension TemplateRun {
 
   private func evaluateCall(_ function: TemplateExpression, _ call: TemplateCall) throws -> TemplateValue {
     let line = self.line
-    let callee = try evaluate(function), arguments = try arguments(call)
+    let callee = try evaluate(function)
+    let arguments = try arguments(call)
     self.line = line
     return try self.call(callee, arguments)
   }
@@ -161,7 +162,9 @@ struct TemplateArguments {
       guard let place = names.firstIndex(of: name) else {
         throw TemplateFailure("\(function) got an unexpected keyword argument '\(name)'")
       }
-      guard values[place] == nil else { throw TemplateFailure("\(function) got multiple values for argument '\(name)'") }
+      guard values[place] == nil else {
+        throw TemplateFailure("\(function) got multiple values for argument '\(name)'")
+      }
       values[place] = value
     }
     if let missing = (0..<required).first(where: { values[$0] == nil }) {

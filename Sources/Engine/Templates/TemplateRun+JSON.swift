@@ -26,9 +26,13 @@ extension TemplateRun {
     case .bool(let value): output.append(value ? "true" : "false")
     case .integer(let value): output.append(String(value))
     case .float(let value): output.append(jsonNumber(value))
-    case .text(let text): output.append(jsonString(text, style))
+    case .text(let text):
+      try stepOver(text)
+      output.append(jsonString(text, style))
     case .list(let list), .tuple(let list):
-      try writeItems(list.items, "[", "]", style, level, to: &output) { try write($0, style, level: level + 1, to: &$1) }
+      try writeItems(list.items, "[", "]", style, level, to: &output) {
+        try write($0, style, level: level + 1, to: &$1)
+      }
     case .mapping(let mapping):
       var entries = Array(mapping.entries.values)
       if style.sortsKeys { entries = try sorted(entries, key: \.key) }

@@ -14,6 +14,7 @@ extension TemplateRun {
     switch value {
     case .undefined(let message): throw TemplateFailure(message)
     case .mapping(let mapping):
+      if case .text(let name) = key { try step(name.bytes.count / 64) }
       if let hashed = try? TemplateKey(key), let item = mapping[hashed] { return item }
     case .list(let list), .tuple(let list):
       if let place = key.index.flatMap({ wrapped($0, list.items.count) }) { return list.items[place] }
@@ -23,7 +24,9 @@ extension TemplateRun {
       if let place = key.index.flatMap({ wrapped($0, text.count) }) { return try character(place, of: text) }
     default: break
     }
-    if case .text(let name) = key, let member = try member(name.string, of: value) { return member }
+    if case .text(let name) = key, name.bytes.count < 256, let member = try member(name.string, of: value) {
+      return member
+    }
     return missing(key, of: value)
   }
 
@@ -88,7 +91,8 @@ extension TemplateRun {
   // MARK: Loops
 
   private func loopMember(_ name: String, _ number: Int) throws -> TemplateValue? {
-    let loop = loops[number], count = loop.items.count
+    let loop = loops[number]
+    let count = loop.items.count
     switch name {
     case "index": return .integer(loop.place + 1)
     case "index0": return .integer(loop.place)
@@ -120,7 +124,9 @@ extension TemplateRun {
       }
       bounds.append(part.index)
     }
-    let first = bounds[0], last = bounds.count > 1 ? bounds[1] : nil, stride = bounds.count > 2 ? bounds[2] ?? 1 : 1
+    let first = bounds[0]
+    let last = bounds.count > 1 ? bounds[1] : nil
+    let stride = bounds.count > 2 ? bounds[2] ?? 1 : 1
     func places(_ count: Int) throws -> SlicePlaces {
       guard stride != 0 else { throw TemplateFailure("slice step cannot be zero") }
       return SlicePlaces(first, last, stride, count)
@@ -158,13 +164,15 @@ private struct SlicePlaces {
 
   /// `step` is not zero.
   init(_ first: Int?, _ last: Int?, _ step: Int, _ count: Int) {
-    let lowest = step > 0 ? 0 : -1, highest = step > 0 ? count : count - 1
+    let lowest = step > 0 ? 0 : -1
+    let highest = step > 0 ? count : count - 1
     func bound(_ index: Int?, _ fallback: Int) -> Int {
       guard let index else { return fallback }
       let place = index < 0 ? max(index, -count - 1) + count : index
       return min(max(place, lowest), highest)
     }
-    let start = bound(first, step > 0 ? lowest : highest), stop = bound(last, step > 0 ? highest : lowest)
+    let start = bound(first, step > 0 ? lowest : highest)
+    let stop = bound(last, step > 0 ? highest : lowest)
     let distance = step > 0 ? stop - start : start - stop
     self.step = step
     self.count = distance > 0 ? Int((UInt(distance) - 1) / step.magnitude) + 1 : 0

@@ -187,7 +187,13 @@ extension TemplateRun {
       try charge(try total(text.bytes.count + 48 * text.marks.count))
       guard !text.isEmpty else { return value }
       var result = TemplateText()
-      for _ in 0..<count { result.append(text) }
+      var doubled = text
+      var rest = count
+      while rest > 0 {
+        if rest & 1 == 1 { result.append(doubled) }
+        rest >>= 1
+        if rest > 0 { doubled.append(doubled) }
+      }
       return .text(result)
     case .list(let part), .tuple(let part):
       try charge(try total(part.items.count * MemoryLayout<TemplateValue>.stride))
@@ -207,7 +213,8 @@ extension TemplateRun {
     case .divide: return try floats(.divide, Double(left), Double(right))
     case .floorDivide, .remainder:
       guard right != 0 else { throw TemplateFailure("integer division or modulo by zero") }
-      let quotient = try whole(left.dividedReportingOverflow(by: right)), rest = left &- quotient &* right
+      let quotient = try whole(left.dividedReportingOverflow(by: right))
+      let rest = left &- quotient &* right
       let isBelow = rest != 0 && (rest < 0) != (right < 0)
       if operation == .floorDivide { return .integer(isBelow ? quotient - 1 : quotient) }
       return .integer(isBelow ? rest + right : rest)
@@ -218,7 +225,9 @@ extension TemplateRun {
   }
 
   private func power(_ base: Int, _ exponent: Int) throws -> Int {
-    var result = 1, factor = base, rest = exponent
+    var result = 1
+    var factor = base
+    var rest = exponent
     if (-1...1).contains(base) { return base == 0 ? (exponent == 0 ? 1 : 0) : base == -1 && exponent % 2 == 1 ? -1 : 1 }
     while rest > 0 {
       if rest & 1 == 1 { result = try whole(result.multipliedReportingOverflow(by: factor)) }
@@ -236,7 +245,9 @@ extension TemplateRun {
     case .subtract: return .float(left - right)
     case .multiply: return .float(left * right)
     case .divide, .floorDivide, .remainder:
-      guard right != 0 else { throw TemplateFailure(operation == .divide ? "division by zero" : "float modulo by zero") }
+      guard right != 0 else {
+        throw TemplateFailure(operation == .divide ? "division by zero" : "float modulo by zero")
+      }
       if operation == .divide { return .float(left / right) }
       var rest = left.truncatingRemainder(dividingBy: right)
       if rest != 0, (rest < 0) != (right < 0) { rest += right }

@@ -26,7 +26,9 @@ extension TemplateRun {
     case .bool(let value): output.append(value ? "True" : "False")
     case .integer(let value): output.append(String(value))
     case .float(let value): output.append(pythonText(value))
-    case .text(let text): output.append(quoted(text))
+    case .text(let text):
+      try stepOver(text)
+      output.append(quoted(text))
     case .list(let list): try write(list.items, "[", "]", to: &output, level: level)
     case .tuple(let list): try write(list.items, "(", list.items.count == 1 ? ",)" : ")", to: &output, level: level)
     case .mapping(let mapping): try write(mapping, to: &output, level: level)
@@ -92,7 +94,8 @@ extension TemplateRun {
   }
 
   private func escape(_ code: UInt32) -> String {
-    let digits = String(code, radix: 16), width = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8
+    let digits = String(code, radix: 16)
+    let width = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8
     let letter = width == 2 ? "x" : width == 4 ? "u" : "U"
     return "\\\(letter)\(String(repeating: "0", count: max(0, width - digits.count)))\(digits)"
   }
@@ -114,7 +117,8 @@ func pythonText(_ value: Double) -> String {
   guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
   // Swift's digits are the shortest as well; only where the exponent begins differs.
   let text = "\(value.magnitude)"
-  let parts = text.split(separator: "e"), mantissa = parts[0].split(separator: ".")
+  let parts = text.split(separator: "e")
+  let mantissa = parts[0].split(separator: ".")
   var exponent = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
   let fraction = mantissa.count > 1 && mantissa[1] != "0" ? String(mantissa[1]) : ""
   var digits = String(mantissa[0]) + fraction

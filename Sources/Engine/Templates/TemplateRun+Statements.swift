@@ -29,8 +29,8 @@ extension TemplateRun {
   }
 
   private func print(_ text: TemplateText) throws {
-    guard output.bytes.count + text.bytes.count <= limits.textBytes else {
-      throw TemplateFailure("the template prints more than \(byteText(limits.textBytes))")
+    guard output.bytes.count + text.bytes.count <= limits.outputBytes else {
+      throw TemplateFailure("the template prints more than \(byteText(limits.outputBytes))")
     }
     try charge(text.bytes.count + 48 * text.marks.count)
     output.append(text)

@@ -2,7 +2,8 @@ extension TemplateRun {
   static let testNames = [
     "defined", "undefined", "none", "boolean", "true", "false", "integer", "float", "number", "string", "mapping",
     "sequence", "iterable", "callable", "sameas", "escaped", "odd", "even", "divisibleby", "lower", "upper", "in", "eq",
-    "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">", "ge", ">=", "filter", "test",
+    "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">", "ge", ">=", "filter",
+    "test",
   ]
 
   /// `value is name(arguments)`.
@@ -10,6 +11,10 @@ extension TemplateRun {
     try step()
     if let comparison = Self.comparisons[name] {
       return try holds(comparison, value, operand(name, arguments))
+    }
+    let isPlain = name != "divisibleby" && name != "sameas"
+    guard !isPlain || (arguments.positional.isEmpty && arguments.named.isEmpty) else {
+      throw TemplateFailure("the test '\(name)' takes no arguments")
     }
     switch name {
     case "defined": return !value.isUndefined
@@ -32,11 +37,13 @@ extension TemplateRun {
       let divisor = name == "divisibleby" ? try operand(name, arguments) : .integer(2)
       let rest = try apply(.remainder, value, divisor)
       return try equal(rest, .integer(name == "odd" ? 1 : 0))
-    case "lower": return try string(value).isAll(upper: false)
-    case "upper": return try string(value).isAll(upper: true)
+    case "lower", "upper":
+      let text = try string(value)
+      try step(text.bytes.count / 2)
+      return text.isAll(upper: name == "upper")
     case "filter": return try Self.filters[string(value).string] != nil
     case "test": return try Self.testNames.contains(string(value).string)
-    default: throw TemplateFailure("No test named '\(name)'\(suggestion(for: name, in: Self.testNames))")
+    default: throw TemplateFailure("No test named '\(name.prefix(60))'\(suggestion(for: name, in: Self.testNames))")
     }
   }
 

@@ -1,12 +1,14 @@
 /// What a template may use before it is stopped: templates come with downloaded models.
 struct TemplateLimits: Sendable {
   var steps = 10_000_000
-  /// Bytes of the printed text, and of any one string.
-  var textBytes = 64 << 20
+  /// Bytes of the printed text.
+  var outputBytes = 64 << 20
+  /// Bytes of any one string.
+  var textBytes = 16 << 20
   /// Bytes of all values made, dropped ones included.
-  var allocatedBytes = 1 << 30
+  var allocatedBytes = 512 << 20
   /// Statements, expressions and macros within each other.
-  var depth = 400
+  var depth = 300
 }
 
 /// One rendering of a template.
@@ -104,6 +106,9 @@ final class TemplateRun {
       throw TemplateFailure("the template makes more than \(byteText(limits.allocatedBytes)) of values")
     }
   }
+
+  /// Counts work on every character of `text`.
+  func stepOver(_ text: TemplateText) throws { try step(text.bytes.count / 8) }
 
   /// Refuses a string of `bytes` before it is made.
   func checkLength(_ bytes: Int) throws {

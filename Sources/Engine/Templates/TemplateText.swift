@@ -96,7 +96,8 @@ struct TemplateText: Sendable {
   }
 
   private func firstMark(endingAfter offset: Int) -> Int {
-    var low = 0, high = marks.count
+    var low = 0
+    var high = marks.count
     while low < high {
       let middle = (low + high) / 2
       if marks[middle].range.upperBound < offset { low = middle + 1 } else { high = middle }
@@ -136,7 +137,8 @@ struct TemplateText: Sendable {
   var count: Int {
     if isASCII { return bytes.count }
     return bytes.withUnsafeBufferPointer { bytes in
-      var count = 0, offset = 0
+      var count = 0
+      var offset = 0
       while offset < bytes.count {
         offset += readCharacter(bytes, at: offset).length
         count += 1
@@ -149,7 +151,8 @@ struct TemplateText: Sendable {
   var characterOffsets: [Int] {
     if isASCII { return Array(0...bytes.count) }
     return bytes.withUnsafeBufferPointer { bytes in
-      var offsets: [Int] = [], offset = 0
+      var offsets: [Int] = []
+      var offset = 0
       offsets.reserveCapacity(bytes.count / 2)
       while offset < bytes.count {
         offsets.append(offset)
@@ -162,7 +165,8 @@ struct TemplateText: Sendable {
   /// Scalars, as `character(at:)` gives them.
   var codes: [UInt32] {
     bytes.withUnsafeBufferPointer { bytes in
-      var codes: [UInt32] = [], offset = 0
+      var codes: [UInt32] = []
+      var offset = 0
       codes.reserveCapacity(bytes.count)
       while offset < bytes.count {
         let next = readCharacter(bytes, at: offset)
@@ -176,7 +180,8 @@ struct TemplateText: Sendable {
   /// The range of what is left when `isCut` characters are taken from the ends.
   func trimmedRange(left: Bool = true, right: Bool = true, where isCut: (UInt32) -> Bool = isWhiteSpace) -> Range<Int> {
     bytes.withUnsafeBufferPointer { bytes in
-      var start = 0, end = bytes.count
+      var start = 0
+      var end = bytes.count
       while left, start < end {
         let next = readCharacter(bytes, at: start)
         guard isCut(next.code) else { break }

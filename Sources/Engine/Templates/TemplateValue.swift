@@ -1,8 +1,8 @@
 import OrderedCollections
 
 /// A value of a template, with Python's meaning. Lists and mappings never change once made: the sandbox that chat
-/// templates are written for refuses every method that would change one. What does change (namespaces, iterators, loops)
-/// and macros live in the run; values hold their number there.
+/// templates are written for refuses every method that would change one. What does change (namespaces, iterators,
+/// loops) and macros live in the run; values hold their number there.
 enum TemplateValue: Sendable {
   /// A name or member that is not there; the text says which. Prints as nothing, most other uses are errors.
   case undefined(String)
@@ -136,8 +136,17 @@ enum TemplateKey: Hashable, Sendable {
   case integer(Int)
   case float(Double)
   case text([UInt8])
+  case tuple([TemplateKey])
 
   init(_ value: TemplateValue) throws {
+    var parts = 0
+    try self.init(value, &parts)
+  }
+
+  /// `parts`: how many the key has so far; tuples that hold one tuple many times could have any number.
+  private init(_ value: TemplateValue, _ parts: inout Int) throws {
+    parts += 1
+    guard parts <= 1000 else { throw TemplateFailure("a key has more than 1000 parts") }
     switch value {
     case .none: self = .none
     case .bool(let value): self = .integer(value ? 1 : 0)
@@ -145,6 +154,7 @@ enum TemplateKey: Hashable, Sendable {
     case .float(let value): self = Int(exactly: value).map { .integer($0) } ?? .float(value)
     case .text(let text): self = .text(text.bytes)
     case .undefined: self = .text(Array("Undefined".utf8) + [0xFF])
+    case .tuple(let list): self = .tuple(try list.items.map { try TemplateKey($0, &parts) })
     default: throw TemplateFailure("unhashable type: '\(value.typeName)'")
     }
   }
@@ -183,7 +193,8 @@ struct TemplateRange: Sendable, Equatable {
     self.start = start
     self.stop = stop
     self.step = step
-    let (distance, overflow) = step > 0 ? stop.subtractingReportingOverflow(start) : start.subtractingReportingOverflow(stop)
+    let (distance, overflow) =
+      step > 0 ? stop.subtractingReportingOverflow(start) : start.subtractingReportingOverflow(stop)
     let wide = overflow ? UInt(bitPattern: distance) : UInt(max(0, distance))
     let isEmpty = step > 0 ? stop <= start : start <= stop
     let count = isEmpty ? 0 : (wide - 1) / step.magnitude + 1

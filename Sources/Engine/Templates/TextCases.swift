@@ -66,7 +66,9 @@ extension TemplateText {
     var found = false
     for code in codes {
       guard let properties = Unicode.Scalar(code)?.properties else { continue }
-      if upper ? properties.isLowercase || isTitlecase(code) : properties.isUppercase || isTitlecase(code) { return false }
+      if upper ? properties.isLowercase || isTitlecase(code) : properties.isUppercase || isTitlecase(code) {
+        return false
+      }
       if properties.isCased { found = true }
     }
     return found
@@ -74,7 +76,8 @@ extension TemplateText {
 
   /// Words begin with an upper-case letter and go on in lower case.
   var isTitle: Bool {
-    var found = false, isInWord = false
+    var found = false
+    var isInWord = false
     for code in codes {
       let properties = Unicode.Scalar(code)?.properties
       if properties?.isUppercase == true || isTitlecase(code) {
@@ -117,7 +120,8 @@ private enum LetterCase {
 extension [UInt8] {
   fileprivate mutating func append(mapped code: UInt32, _ target: LetterCase) {
     if code < 0x80 {
-      let isUpper = (0x41...0x5A).contains(code), isLower = (0x61...0x7A).contains(code)
+      let isUpper = (0x41...0x5A).contains(code)
+      let isLower = (0x61...0x7A).contains(code)
       append(UInt8(isUpper && target == .lower ? code + 32 : isLower && target != .lower ? code - 32 : code))
     } else if let properties = Unicode.Scalar(code)?.properties {
       switch target {

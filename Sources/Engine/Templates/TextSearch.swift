@@ -59,7 +59,8 @@ struct TextSearch {
 extension TemplateText {
   /// The pieces between byte ranges that are left out. Ranges are in order.
   func pieces(between gaps: [Range<Int>]) -> [TemplateText] {
-    var pieces: [TemplateText] = [], start = 0
+    var pieces: [TemplateText] = []
+    var start = 0
     for gap in gaps {
       pieces.append(slice(start..<gap.lowerBound))
       start = gap.upperBound
@@ -69,7 +70,8 @@ extension TemplateText {
 
   /// Python's `split(separator, limit)`; `limit` below zero means none.
   func split(_ separator: TemplateText, limit: Int, fromRight: Bool = false) -> [TemplateText] {
-    let search = TextSearch(separator.bytes), limit = limit < 0 ? Int.max : limit
+    let search = TextSearch(separator.bytes)
+    let limit = limit < 0 ? Int.max : limit
     let starts =
       fromRight ? search.lastOnes(in: bytes, limit: limit) : search.all(in: bytes, 0..<bytes.count, limit: limit)
     return pieces(between: starts.map { $0..<$0 + separator.bytes.count })
@@ -77,9 +79,11 @@ extension TemplateText {
 
   /// Python's `split()` at runs of white space, none of which are left at either end.
   func splitAtWhiteSpace(limit: Int, fromRight: Bool = false) -> [TemplateText] {
-    let whole = trimmedRange(), limit = limit < 0 ? Int.max : limit
+    let whole = trimmedRange()
+    let limit = limit < 0 ? Int.max : limit
     guard !whole.isEmpty else { return [] }
-    var gaps: [Range<Int>] = [], offset = whole.lowerBound
+    var gaps: [Range<Int>] = []
+    var offset = whole.lowerBound
     while offset < whole.upperBound {
       let start = offset
       while offset < whole.upperBound, case let next = character(at: offset), isWhiteSpace(next.code) {
@@ -100,7 +104,9 @@ extension TemplateText {
 
   /// Python's `splitlines`: at every kind of line end, without an empty line at the end.
   func lines(keepingEnds: Bool = false) -> [TemplateText] {
-    var lines: [TemplateText] = [], start = 0, offset = 0
+    var lines: [TemplateText] = []
+    var start = 0
+    var offset = 0
     while offset < bytes.count {
       let next = character(at: offset)
       let end = offset + next.length

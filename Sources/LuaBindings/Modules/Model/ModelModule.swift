@@ -20,7 +20,8 @@ extension Module {
         let model = try Model.load(path: path, name: name.contains("/") ? nil : name)
         LoadedModels.add(model)
         return call.push(ModelObject(model))
-      }
+      },
+      renderTemplateRow,
     ],
     types: [
       ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self,
