@@ -44,7 +44,7 @@ struct ChatTemplateTests {
         let chat = try render()
         #expect(String(decoding: chat.text, as: UTF8.self) == text)
         #expect(chat.contentSpans.count == messages.count)
-        for (span, message) in zip(chat.contentSpans, messages) {
+        for (span, message) in zip(chat.contentSpans, example.messages) {
           let printed = String(decoding: chat.text[span], as: UTF8.self)
           #expect(printed == (name == "smollm2" ? message.content : message.content.trimmingSpaces))
         }
@@ -93,7 +93,7 @@ struct ChatTemplateTests {
     let gemma = try ChatTemplate(text: "gemma").render([ChatMessage(role: "user", content: spaces)])
     #expect(Array(gemma.text[gemma.contentSpans[0]]) == Array("x\u{200B}".utf8))
     let empty = try ChatTemplate(text: "gemma").render([ChatMessage(role: "user", content: " \u{A0} ")])
-    #expect(empty.contentSpans[0].isEmpty && empty.contentSpans[0].lowerBound == 21)
+    #expect(empty.contentSpans[0].isEmpty && empty.contentSpans[0].lowerBound == 20)
   }
 
   @Test func aTemplateThatCannotBeReadFailsWhenItIsUsed() {
@@ -114,14 +114,14 @@ struct ChatTemplateTests {
     let chat = try template.render(
       [message], variables: ChatTemplate.Variables(tools: [.null], date: "1 Feb 2023", others: ["think": .bool(false)]))
     #expect(String(decoding: chat.text, as: UTF8.self) == "1 Feb 2023|2023|1|False|hm|False|None|<s>")
-    #expect(chat.contentSpans.allSatisfy(\.isEmpty))
+    #expect(chat.contentSpans == [0..<0])
   }
 
   @Test(.enabled(if: TokenizerFixtures.hasModels, "\(TokenizerFixtures.noModels)"))
   func realModelsUseTheirOwnTemplateElseThatOfTheirTokens() throws {
     let file = try GGUFFile(path: TokenizerFixtures.modelPath("smollm2-135m-instruct"))
     let smollm = try Tokenizer(gguf: file)
-    let source = try #require(file.string(ifPresent: "tokenizer.chat_template"))
+    let source = try #require(try file.string(ifPresent: "tokenizer.chat_template"))
     let own = try #require(ChatTemplate(source: source, family: "llama", tokenizer: smollm))
     let hi = [ChatMessage(role: "user", content: "Hi")]
     #expect(own.name == "model" && own.source == source)
