@@ -222,7 +222,7 @@ extension LuaTests {
             t.kl_limit = 1e9
             local ok, r = pcall(steer.refusal_direction, m, t)
             if ok then
-              assert(r.site == "resid_pre" and r.dir.layer == r.layer and r.dir.pos == r.pos and r.dir.template == "chatml")
+              assert(r.site == "resid_pre" and r.dir.layer == r.layer and r.dir.pos == r.pos and r.dir.template == "model")
               assert(#r.dir.masked > 0 and #r.scores == 2 and r.scores[1].kl and r.scores[1].refusal)
             else
               assert(tostring(r):find("nearest: layer"), tostring(r))

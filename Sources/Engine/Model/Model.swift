@@ -41,11 +41,11 @@ public final class Model: @unchecked Sendable {
     }
     let jinja = try source.gguf?.string(ifPresent: "tokenizer.chat_template")
     let template = tokenizer.flatMap {
-      ChatTemplate.builtIn(family: source.configuration.family, tokenizer: $0, source: jinja)
+      ChatTemplate(source: jinja, family: source.configuration.family, tokenizer: $0)
     }
     self.template = template
     var stops = try tokenizer?.endTokens ?? source.endTokens()
-    if let name = template?.endOfTurn, let end = tokenizer?.id(of: name), !stops.contains(end) { stops.append(end) }
+    if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
     hash = try Fingerprint.ofModel(source.path)
   }
@@ -64,22 +64,29 @@ public final class Model: @unchecked Sendable {
     return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision))
   }
 
-  /// Tokens of a text. With `chat`, the text becomes one user turn of the model's template with the generation prompt.
-  /// Throws `.missing` without a tokenizer or template.
+  /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
+  /// generation prompt. Throws `.missing` without a tokenizer, `.template` without a template.
   public func prompt(
-    text: [UInt8], chat: Bool = false, bos: BOSPolicy = .automatic, special: Bool = true
+    text: [UInt8], chat: Bool = false, template: ChatTemplate? = nil, bos: BOSPolicy = .automatic, special: Bool = true
   ) throws -> Prompt {
     guard chat else { return try prompt(rendered: RenderedChat(text: text, contentSpans: []), bos: bos, special: special) }
     let messages = [ChatMessage(role: "user", content: text)]
-    return try prompt(rendered: try renderChat(messages, generationPrompt: true), bos: bos, special: special)
+    let rendered = try renderChat(messages, generationPrompt: true, template: template)
+    return try prompt(rendered: rendered, bos: bos, special: special)
   }
 
-  /// What the model's template prints for a conversation.
-  public func renderChat(_ messages: [ChatMessage], generationPrompt: Bool) throws -> RenderedChat {
-    guard let template else {
-      throw EngineError(.template, "\(name) has no chat template; give the text as the model should see it, without chat = true")
+  /// What `override`, else the model's template, prints for a conversation.
+  public func renderChat(
+    _ messages: [ChatMessage], generationPrompt: Bool, template override: ChatTemplate? = nil,
+    variables: ChatTemplate.Variables = ChatTemplate.Variables()
+  ) throws -> RenderedChat {
+    guard let template = override ?? template else {
+      throw EngineError(
+        .template,
+        "\(name) has no chat template; give one with template = (\(ChatTemplate.builtInNames.joined(separator: ", ")) "
+          + "or the text of one in Jinja), or give the text as the model should see it, without chat = true")
     }
-    return try template.render(messages, generationPrompt: generationPrompt)
+    return try template.render(messages, generationPrompt: generationPrompt, variables: variables)
   }
 
   /// Tokens of a rendered conversation.

@@ -12,11 +12,11 @@ extension OptionReader {
   /// `texts = {...}` or `examples = { { prompt =, completion = } }`; completions count alone where given.
   fileprivate func scoredTexts(of model: Model) throws -> ScoredTexts {
     let (name, value) = try oneOf(["texts", "examples"])
-    let chat = try boolean("chat")
+    let chat = try boolean("chat"), template = try template(of: model)
     var scored = ScoredTexts()
     guard value.isTable, value.listCount > 0 else { throw value.error("the list is empty") }
     if name == "texts" {
-      scored.prompts = try value.prompts(of: model, TextRule(chat: chat))
+      scored.prompts = try value.prompts(of: model, TextRule(chat: chat, template: template))
       let bos = model.tokenizer?.bos
       scored.scoredFrom = scored.prompts.map { $0.tokens.first == bos ? 1 : 0 }
       return scored
@@ -26,7 +26,9 @@ extension OptionReader {
         throw example.error("an example needs prompt and completion")
       }
       let start = try chat
-        ? model.renderChat([ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true).text
+        ? model.renderChat(
+          [ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true, template: template
+        ).text
         : try prompt.bytes()
       let whole = try model.prompt(text: start + (try completion.bytes()))
       // The first token that holds a byte of the completion.
@@ -44,6 +46,7 @@ extension ModelObject {
     Option("texts", "list of strings", .none, "texts whose tokens are all scored, BOS aside"),
     Option("examples", "list of { prompt =, completion = }", .none, "only completions are scored"),
     Option("chat", "boolean", .boolean(false), "wraps texts or prompts as a user turn of the model's template"),
+    SharedOptions.template,
   ]
 
   static let measureRows: [Function] = [

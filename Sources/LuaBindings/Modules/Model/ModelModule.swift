@@ -51,6 +51,7 @@ extension Module {
             "parameters": found.parameterCount, "settings": settings, "tensors": tensors,
           ] as LuaTable)
       },
+      renderTemplateRow,
     ],
     types: [
       ModelObject.self, ScopeObject.self, InterventionObject.self, ActivationsObject.self, LayersObject.self,

@@ -32,6 +32,9 @@ public final class ModelObject: LuaObject {
       return $0.push(try $0.model.precision.rawValue)
     },
     Field("hash", "string", "Fingerprint of the weights' file.") { $0.push(try $0.model.hash) },
+    Field("template", "string", "Its chat template in Jinja; nil where it has none.") {
+      $0.push(try $0.model.template?.source)
+    },
     Field("stop_tokens", "list", "Ids that end a generation: eos and the template's end of turn.") {
       $0.push(try $0.model.stopTokens)
     },

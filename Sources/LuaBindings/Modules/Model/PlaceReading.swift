@@ -97,13 +97,22 @@ enum SharedOptions {
     "pos", "string, integer, { from =, to = }, { match = } or list", .string("all"),
     "absolute positions from 1 over prompt and generated tokens; -1 is the last prompt token", choices: positionWords)
   static let strict = Option("strict", "boolean", .boolean(false), "firing zero times is an error, not a warning")
+  static let template = Option(
+    "template", "string", .computed("the model's own, else the built-in one of its tokens"),
+    "a built-in chat template or the text of one in Jinja", choices: ChatTemplate.builtInNames)
   static let prompts: [Option] = [
     Option("prompt", "string", .none, "one prompt: single results"),
     Option("prompts", "list of strings", .none, "a batch: lists of results in order"),
     Option("tokens", "list of ids, or list of such lists", .none, "instead of text"),
-    Option("chat", "boolean", .boolean(false), "wraps each prompt as one user turn of the model's template"),
+    Option("chat", "boolean", .boolean(false), "wraps each prompt as one user turn of the model's template"), template,
     Option("bos", "boolean or \"always\"", .boolean(true), "adds the BOS this model's tokenizer asks for"),
     Option("special", "boolean", .boolean(true), "reads special tokens in the text"),
+  ]
+  static let chatVariables: [Option] = [
+    Option("generation_prompt", "boolean", .boolean(true), "opens the assistant's turn"),
+    Option("tools", "list of tables, or its JSON text", .none, "functions the model may call"),
+    Option("date_string", "string", .computed("today"), "the date that templates print, such as 26 Jul 2024"),
+    Option("variables", "table", .none, "names of the template's own, such as enable_thinking"),
   ]
   static let capture = Option(
     "capture", "{ site = name or list, layers =, pos = }", .none, "activations to keep, interventions included")

@@ -9,16 +9,19 @@ struct PromptSet {
 /// How text becomes tokens.
 struct TextRule {
   var chat = false
+  /// Instead of the model's own.
+  var template: ChatTemplate?
   var bos: BOSPolicy = .automatic
   var special = true
 }
 
 extension OptionReader {
-  /// `prompt`, `prompts` or `tokens`, with `chat`, `bos` and `special`.
+  /// `prompt`, `prompts` or `tokens`, with `chat`, `template`, `bos` and `special`.
   func prompts(of model: Model) throws -> PromptSet {
     let (name, value) = try oneOf(["prompt", "prompts", "tokens"])
     let rule = TextRule(
-      chat: try boolean("chat"), bos: try optional("bos")?.bosPolicy() ?? .automatic, special: try boolean("special"))
+      chat: try boolean("chat"), template: try template(of: model),
+      bos: try optional("bos")?.bosPolicy() ?? .automatic, special: try boolean("special"))
     switch name {
     case "prompt": return PromptSet(prompts: [try value.prompt(of: model, rule)], isSingle: true)
     case "prompts": return PromptSet(prompts: try value.prompts(of: model, rule), isSingle: false)
@@ -42,7 +45,8 @@ extension ArgumentReader {
 
   /// A text, as tokens.
   func prompt(of model: Model, _ rule: TextRule) throws -> Prompt {
-    try model.prompt(text: try bytes(), chat: rule.chat, bos: rule.bos, special: rule.special)
+    try model.prompt(
+      text: try bytes(), chat: rule.chat, template: rule.template, bos: rule.bos, special: rule.special)
   }
 
   /// A list of texts.
@@ -69,18 +73,6 @@ extension ArgumentReader {
         throw entry.error("token id \(id) is out of range: \(model.name) has ids 0 to \(size - 1)", kind: .token)
       }
       return id
-    }
-  }
-
-  /// A conversation: text of one user turn, or a list of `{ role =, content = }`.
-  func messages() throws -> [ChatMessage] {
-    if isString { return [ChatMessage(role: "user", content: try bytes())] }
-    guard isTable, listCount > 0 else { throw mismatch("text or a list of { role =, content = }") }
-    return try list { message in
-      guard let role = message.field("role"), let content = message.field("content") else {
-        throw message.error("a message needs role and content")
-      }
-      return ChatMessage(role: try role.choice(["system", "user", "assistant"]), content: try content.bytes())
     }
   }
 }

@@ -59,7 +59,10 @@ extension ModelObject {
     ) { call in
       let model = try call.model, options = try call.options()
       let set = try options.prompts(of: model)
-      let settings = try generationOptions(options)
+      var settings = try generationOptions(options)
+      if let tokenizer = model.tokenizer, let end = try options.template(of: model)?.endOfTurn(tokenizer) {
+        settings.stopTokens.append(end)
+      }
       let (captures, acts) = try options.captures(of: model, sequences: set.prompts.count)
       var onToken: (([UInt8], Int, Int) throws -> Bool)?
       if let function = try options.optional("on_token")?.function() {

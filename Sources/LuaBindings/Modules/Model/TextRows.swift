@@ -33,20 +33,23 @@ extension ModelObject {
       return call.push(try model.requireTokenizer().tokenStrings(ids).map { LuaBytes($0) })
     },
     Function(
-      "chat", "m:chat(text_or_messages [, { system =, generation_prompt = }])",
-      "What the model's template prints for a conversation.",
-      options: [
-        Option("system", "string", .none, "a system message put first"),
-        Option("generation_prompt", "boolean", .boolean(true), "opens the assistant's turn"),
-      ],
+      "chat", "m:chat(text_or_messages [, { system =, generation_prompt =, template =, tools = }])",
+      "What the model's template prints for a conversation. A message is { role =, content = } and what else the "
+        + "template reads (tool_calls, reasoning_content); content is text or a list of parts { type =, text = }.",
+      options: [Option("system", "string", .none, "a system message put first"), SharedOptions.template]
+        + SharedOptions.chatVariables,
       results: "string",
       example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:chat(\"Hi\"))"
     ) { call in
       let model = try call.model, options = try call.options(2)
       var messages = try call.argument(1).messages()
-      if let system = options.optional("system") { messages.insert(ChatMessage(role: "system", content: try system.bytes()), at: 0) }
-      let text = try model.renderChat(messages, generationPrompt: try options.boolean("generation_prompt")).text
-      return call.push(LuaBytes(text))
+      if let system = options.optional("system") {
+        messages.insert(ChatMessage(role: "system", content: try system.bytes()), at: 0)
+      }
+      let chat = try model.renderChat(
+        messages, generationPrompt: try options.boolean("generation_prompt"),
+        template: try options.optional("template")?.template(of: model), variables: try options.chatVariables())
+      return call.push(LuaBytes(chat.text))
     },
     Function(
       "top_tokens", "m:top_tokens(logits [, k])", "The likeliest tokens of one row of logits.",
