@@ -17,18 +17,13 @@ enum UnicodeNormalization: String, Sendable, CaseIterable {
       var position = run.lowerBound
       while let doubtful = firstDoubtful(base, position..<run.upperBound) {
         position = doubtful.upperBound
-        let bytes = UnsafeBufferPointer(rebasing: text.bytes[doubtful])
-        let original = String(decoding: bytes, as: UTF8.self)
-        if form(of: original).utf8.elementsEqual(bytes) { continue }
-        var start = doubtful.lowerBound
-        for character in original {
-          let cluster = String(character), range = start..<start + cluster.utf8.count
-          start = range.upperBound
-          let normal = form(of: cluster)
-          if normal.utf8.elementsEqual(cluster.utf8) { continue }
+        if isCertainlyNormal(UnsafeBufferPointer(rebasing: text.bytes[doubtful])) { continue }
+        for (range, scalars) in clusters(text, doubtful) {
+          let normal = form(of: scalars)
+          if normal == scalars { continue }
           if buffer == nil { buffer = AlignedBuffer(of: text) }
           buffer?.copy(done..<range.lowerBound)
-          try buffer?.append(Array(normal.utf8), for: range)
+          try buffer?.append(normal.flatMap { UTF8.encode($0).map(Array.init) ?? [] }, for: range)
           done = range.upperBound
         }
       }
@@ -37,13 +32,93 @@ enum UnicodeNormalization: String, Sendable, CaseIterable {
     return buffer
   }
 
-  private func form(of text: String) -> String {
-    switch self {
-    case .nfc: text.precomposedStringWithCanonicalMapping
-    case .nfd: text.decomposedStringWithCanonicalMapping
-    case .nfkc: text.precomposedStringWithCompatibilityMapping
-    case .nfkd: text.decomposedStringWithCompatibilityMapping
+  /// Foundation's answer for short stretches; in long ones it takes a square of steps.
+  private func isCertainlyNormal(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard self == .nfc, bytes.count <= 256 else { return false }
+    let text = String(decoding: bytes, as: UTF8.self)
+    return text.decomposedStringWithCanonicalMapping.precomposedStringWithCanonicalMapping.utf8.elementsEqual(bytes)
+  }
+
+  /// Grapheme clusters and the bytes they take. Jamo that only compatibility makes combine count to the one in front.
+  private func clusters(_ text: SourceText, _ range: Range<Int>) -> [(range: Range<Int>, scalars: [Unicode.Scalar])] {
+    var result: [(range: Range<Int>, scalars: [Unicode.Scalar])] = []
+    var start = range.lowerBound
+    for character in String(decoding: UnsafeBufferPointer(rebasing: text.bytes[range]), as: UTF8.self) {
+      let scalars = Array(character.unicodeScalars)
+      let end = start + character.utf8.count
+      if !isCanonical, let last = result.indices.last, let first = decomposition(scalars[0]).first?.value,
+        (0x1161...0x11C2).contains(first)
+      {
+        result[last].range = result[last].range.lowerBound..<end
+        result[last].scalars += scalars
+      } else {
+        result.append((start..<end, scalars))
+      }
+      start = end
     }
+    return result
+  }
+
+  private var isCanonical: Bool { self == .nfc || self == .nfd }
+
+  /// Decomposes, puts marks into canonical order, and composes (UAX 15, section 1.3), in n log n steps.
+  private func form(of cluster: [Unicode.Scalar]) -> [Unicode.Scalar] {
+    var scalars = cluster.flatMap(decomposition)
+    var start = 0
+    while start < scalars.count {
+      var end = start
+      while end < scalars.count, scalars[end].properties.canonicalCombiningClass != .notReordered { end += 1 }
+      if end > start + 1 {
+        scalars[start..<end].sort {  // stable
+          $0.properties.canonicalCombiningClass.rawValue < $1.properties.canonicalCombiningClass.rawValue
+        }
+      }
+      start = end + 1
+    }
+    return self == .nfc || self == .nfkc ? Self.composed(scalars) : scalars
+  }
+
+  private func decomposition(_ scalar: Unicode.Scalar) -> [Unicode.Scalar] {
+    if scalar.isASCII { return [scalar] }
+    let text = String(Character(scalar))
+    let decomposed = isCanonical ? text.decomposedStringWithCanonicalMapping : text.decomposedStringWithCompatibilityMapping
+    return Array(decomposed.unicodeScalars)
+  }
+
+  /// Joins each mark with the last starter where the two compose and no mark of the same class stands between.
+  private static func composed(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
+    var result: [Unicode.Scalar] = []
+    var starter: Int?
+    var between: UInt8 = 0
+    for scalar in scalars {
+      let order = scalar.properties.canonicalCombiningClass.rawValue
+      let isAdjacent = starter == result.count - 1
+      if let starter, isAdjacent || between < order, let joined = composition(result[starter], scalar) {
+        result[starter] = joined
+        continue
+      }
+      if order == 0 { starter = result.count }
+      between = order
+      result.append(scalar)
+    }
+    return result
+  }
+
+  private static func composition(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> Unicode.Scalar? {
+    let left = first.value, right = second.value
+    if (0x1100..<0x1113).contains(left), (0x1161..<0x1176).contains(right) {  // Hangul, Unicode 3.12
+      return Unicode.Scalar(0xAC00 + ((left - 0x1100) * 21 + right - 0x1161) * 28)
+    }
+    if (0xAC00..<0xD7A4).contains(left), (left - 0xAC00) % 28 == 0, (0x11A8..<0x11C3).contains(right) {
+      return Unicode.Scalar(left + right - 0x11A7)
+    }
+    if left < 0x3C || right < 0x300 { return nil }
+    var pair = String.UnicodeScalarView()
+    pair.append(first)
+    pair.append(second)
+    // Foundation composes a letter only with marks that follow its own decomposition.
+    let joined = String(pair).decomposedStringWithCanonicalMapping.precomposedStringWithCanonicalMapping.unicodeScalars
+    return joined.count == 1 ? joined.first : nil
   }
 
   /// The next stretch of characters that are not known to stay as they are, with the one in front that may compose with
