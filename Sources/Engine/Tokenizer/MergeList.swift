@@ -12,6 +12,8 @@ struct MergeList: Sendable {
     for index in 0..<lines.count { try append(lines[index]) }
   }
 
+  mutating func reserve(count: Int, bytes: Int) { parts.reserve(count: count * 2, bytes: bytes) }
+
   mutating func append(_ line: ArraySlice<UInt8>) throws {
     guard let space = line.firstIndex(of: 0x20), space > line.startIndex, space + 1 < line.endIndex else {
       throw TokenizerVocabulary.damaged(
@@ -27,36 +29,50 @@ struct MergeList: Sendable {
   /// The merges as pairs of tokens. `table`: the tokens they are made of, as `isByteLevel` says, by bytes or by spelling.
   /// Throws `.token` for a merge whose parts, or whose result, are no tokens.
   func pairs(in table: ByteStringTable, isByteLevel: Bool) throws -> PairTable {
+    // Looking up half a million merges waits for memory most of the time: all threads do it.
+    var found = [SIMD4<Int32>](repeating: .zero, count: count)
+    found.withUnsafeMutableBufferPointer { found in
+      nonisolated(unsafe) let target = found
+      parallelRanges(count, minimum: 4096) { ranks in
+        var word: [UInt8] = []
+        for rank in ranks { target[rank] = tokens(of: rank, in: table, isByteLevel, &word) }
+      }
+    }
     var pairs = PairTable(capacity: count)
-    var word: [UInt8] = []
     for rank in 0..<count {
-      func damaged(_ what: String) -> EngineError {
-        TokenizerVocabulary.damaged(
-          "merge \(rank), \(ByteStringList.quoted(parts[rank * 2] + [0x20] + parts[rank * 2 + 1])), \(what)")
+      let (left, right, joined) = (found[rank][0], found[rank][1], found[rank][2])
+      guard left >= 0, right >= 0, joined >= 0 else {
+        let what =
+          left < 0
+          ? "has a left part that is no token"
+          : right < 0 ? "has a right part that is no token" : "gives something that is no token"
+        let spelling = parts[rank * 2] + [0x20] + parts[rank * 2 + 1]
+        throw TokenizerVocabulary.damaged("merge \(rank), \(ByteStringList.quoted(spelling)), \(what)")
       }
-      word.removeAll(keepingCapacity: true)
-      guard Self.append(parts[rank * 2], isByteLevel, to: &word) else { throw damaged("has a left part that is no token") }
-      let split = word.count
-      guard Self.append(parts[rank * 2 + 1], isByteLevel, to: &word) else {
-        throw damaged("has a right part that is no token")
-      }
-      let (left, right, joined) = word.withUnsafeBufferPointer { word -> (Int32, Int32, Int32) in
-        guard let base = word.baseAddress else { return (-1, -1, -1) }
-        return (
-          table.find(base, split), table.find(base + split, word.count - split), table.find(base, word.count)
-        )
-      }
-      guard left >= 0 else { throw damaged("has a left part that is no token") }
-      guard right >= 0 else { throw damaged("has a right part that is no token") }
-      guard joined >= 0 else { throw damaged("gives something that is no token") }
       pairs.insert(left, right, Merge(rank: UInt32(rank), id: joined))
     }
     return pairs
   }
 
-  private static func append(_ part: ArraySlice<UInt8>, _ isByteLevel: Bool, to word: inout [UInt8]) -> Bool {
-    if isByteLevel { return ByteAlphabet.decode(part, into: &word) }
-    word += part
-    return true
+  /// Left part, right part and both together, -1 where that is no token; the fourth number means nothing.
+  private func tokens(
+    of rank: Int, in table: ByteStringTable, _ isByteLevel: Bool, _ word: inout [UInt8]
+  ) -> SIMD4<Int32> {
+    func find(_ word: UnsafePointer<UInt8>, _ split: Int, _ count: Int) -> SIMD4<Int32> {
+      SIMD4(table.find(word, split), table.find(word + split, count - split), table.find(word, count), 0)
+    }
+    let left = parts.range(rank * 2), right = parts.range(rank * 2 + 1)
+    guard isByteLevel else {  // both parts stand one behind the other
+      return parts.bytes.withUnsafeBufferPointer { bytes in
+        bytes.baseAddress.map { find($0 + left.lowerBound, left.count, left.count + right.count) } ?? SIMD4(repeating: -1)
+      }
+    }
+    word.removeAll(keepingCapacity: true)
+    guard ByteAlphabet.decode(parts.bytes[left], into: &word) else { return SIMD4(repeating: -1) }
+    let split = word.count
+    guard ByteAlphabet.decode(parts.bytes[right], into: &word) else { return SIMD4(0, -1, -1, 0) }
+    return word.withUnsafeBufferPointer { word in
+      word.baseAddress.map { find($0, split, word.count) } ?? SIMD4(repeating: -1)
+    }
   }
 }

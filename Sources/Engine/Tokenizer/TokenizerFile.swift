@@ -26,6 +26,8 @@ struct TokenizerFile {
 
   init(parsing bytes: UnsafeRawBufferPointer, source: String) throws {
     var parser = JSONParser(bytes: bytes, source: source)
+    tokens.reserve(count: bytes.count / 64, bytes: bytes.count / 8)
+    merges.reserve(count: bytes.count / 64, bytes: bytes.count / 4)
     try parser.forEachMember { parser, key in
       if key == "model", parser.peek() == UInt8(ascii: "{") {
         try readModel(&parser)
