@@ -87,6 +87,9 @@ struct BytePairModel<Rule: MergeRule>: SubwordModel {
     }
     try checkWordLength(count)
     spell(word, count, workspace)
+    let dropped = options.mergesAcrossDropped && options.unknown < 0 ? leaveOutUnknown(word, count, workspace) : 0
+    output.drop(dropped)
+    guard !workspace.symbols.isEmpty else { return }
     try workspace.symbols.withUnsafeMutableBufferPointer { symbols in
       let loop = MergeLoop(symbols: symbols, word: word, end: count, rule: rule)
       try loop.run()
@@ -101,12 +104,12 @@ struct BytePairModel<Rule: MergeRule>: SubwordModel {
         workspace.endsWithUnknown = false
       }
       var place = 0
-      var isRepeatable = true
+      var isRepeatable = dropped == 0
       while place >= 0 {
         let id = symbols[place].id, begin = Int(symbols[place].start), end = loop.stop(place)
         if id >= 0 {
           write(id, end: end)
-        } else if !options.isByteLevel, (begin..<end).allSatisfy({ options.byteTokens[Int(word[$0])] >= 0 }) {
+        } else if hasByteTokens(word, begin..<end) {
           for offset in begin..<end { write(options.byteTokens[Int(word[offset])], end: offset + 1) }
         } else {
           writeUnknown(end - begin, end: text.end(start + end), workspace, &output)
@@ -116,6 +119,27 @@ struct BytePairModel<Rule: MergeRule>: SubwordModel {
       }
       if let entry, written > 4 || !isRepeatable { WordCache.release(entry) }
     }
+  }
+
+  private func hasByteTokens(_ word: UnsafePointer<UInt8>, _ range: Range<Int>) -> Bool {
+    !options.isByteLevel && range.allSatisfy { options.byteTokens[Int(word[$0])] >= 0 }
+  }
+
+  /// Removes the symbols that stand for nothing and returns how many bytes they had.
+  private func leaveOutUnknown(_ word: UnsafePointer<UInt8>, _ count: Int, _ workspace: EncodingScratch) -> Int {
+    guard workspace.symbols.contains(where: { $0.id < 0 }) else { return 0 }
+    var dropped = 0
+    var end = count
+    for index in workspace.symbols.indices.reversed() {
+      let start = Int(workspace.symbols[index].start)
+      if workspace.symbols[index].id < 0, !hasByteTokens(word, start..<end) {
+        dropped += end - start
+        workspace.symbols[index].rank = 0
+      }
+      end = start
+    }
+    workspace.symbols.removeAll { $0.rank == 0 }
+    return dropped
   }
 
   private func writeUnknown(
@@ -163,6 +187,9 @@ struct BytePairOptions: Sendable {
   var unknown = -1
   /// Neighbouring unknown characters are one unknown token.
   var fusesUnknown = false
+  /// What stands for nothing is left out before merging, so that its neighbours may merge (Hugging Face); otherwise it
+  /// keeps them apart (llama.cpp).
+  var mergesAcrossDropped = false
 }
 
 extension PairTable: MergeRule {

@@ -23,8 +23,9 @@ struct TokenDecoder: Sendable {
   var steps: [Step] = []
   var leading = Leading.nothing
 
-  /// The bytes that each token prints. `isAdded`: tokens beside the vocabulary. Throws as `PatternMatcher` does.
-  func printed(_ spelled: ByteStringList, isAdded: (Int) -> Bool) throws -> ByteStringList {
+  /// The bytes that each token prints. `added`: how the added tokens are spelt, whatever stands in `spelled`. Throws as
+  /// `PatternMatcher` does.
+  func printed(_ spelled: ByteStringList, added: [Int: [UInt8]]) throws -> ByteStringList {
     var printed = ByteStringList()
     printed.reserve(count: spelled.count, bytes: spelled.bytes.count)
     let matchers = try steps.map { step -> PatternMatcher? in
@@ -33,8 +34,9 @@ struct TokenDecoder: Sendable {
     }
     var bytes: [UInt8] = []
     for index in 0..<spelled.count {
+      let addition = added[index]
       bytes.removeAll(keepingCapacity: true)
-      bytes += spelled[index]
+      if let addition { bytes += addition } else { bytes += spelled[index] }
       for (step, matcher) in zip(steps, matchers) {
         switch step {
         case .replace(_, let replacement):
@@ -43,7 +45,7 @@ struct TokenDecoder: Sendable {
           if let byte = ByteFallback.value(bytes[...]) { bytes = [byte] }
         case .byteLevel:
           var decoded: [UInt8] = []
-          if !isAdded(index), ByteAlphabet.decode(bytes[...], into: &decoded) { bytes = decoded }
+          if addition == nil, ByteAlphabet.decode(bytes[...], into: &decoded) { bytes = decoded }
         case .strip(let content, let start, let end):
           bytes = Array(Self.stripped(bytes[...], content, start: start, end: end))
         }

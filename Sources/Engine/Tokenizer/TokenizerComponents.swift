@@ -123,7 +123,9 @@ struct TokenizerComponents {
       let pattern = try Pattern(#"[!-/:-@\[-`{-~\p{P}]"#)
       preTokenizer.steps.append(split(pattern, try step.choice("behavior", otherwise: .isolated)))
     case "Whitespace":
-      preTokenizer.steps.append(split(try Pattern(#"\w+|[^\w\s]+"#), .removed, inverted: true))
+      // Here, unlike in a Split, the joiners count as letters.
+      let pattern = try Pattern(#"[\w\x{200C}\x{200D}]+|[^\w\x{200C}\x{200D}\s]+"#)
+      preTokenizer.steps.append(split(pattern, .removed, inverted: true))
     case "WhitespaceSplit": preTokenizer.steps.append(split(try Pattern(#"\s"#), .removed))
     case "Metaspace":
       let spelling = try step.text("replacement")

@@ -7,11 +7,11 @@ extension TokenizerParts {
     let isByteLevel = components.preTokenizer.isByteLevel
     let options = try BytePairOptions(file.model, isByteLevel: isByteLevel)
     self.init(model: try vocabulary.model(options, merges: file.merges, keys: file.model))
-    printed = try components.decoder.printed(vocabulary.spelled) { vocabulary.ids[$0] != .vocabulary }
     missing = vocabulary.missing
     (normalizer, preTokenizer, patterns) = (components.normalizer, components.preTokenizer, components.patterns)
     decoder = components.decoder
-    try addSpecialTokens(vocabulary.added)
+    let normal = try addSpecialTokens(vocabulary.added)
+    printed = try decoder.printed(vocabulary.spelled, added: normal)
     bos = settings.bosToken.flatMap(vocabulary.id) ?? components.prefix.first
     ends = settings.eosToken.flatMap(vocabulary.id).map { [$0] } ?? []
     (prefix, suffix) = (components.prefix, components.suffix)
@@ -29,13 +29,16 @@ extension TokenizerParts {
     chatTemplate = settings.chatTemplate
   }
 
-  /// Tokens that are matched once the text is normalized are themselves normalized first, as a text would be.
-  private mutating func addSpecialTokens(_ added: [AddedToken]) throws {
+  /// Tokens that are matched once the text is normalized are themselves normalized first, as a text would be. Returns
+  /// how the added tokens are spelt then.
+  private mutating func addSpecialTokens(_ added: [AddedToken]) throws -> [Int: [UInt8]] {
+    var spelled: [Int: [UInt8]] = [:]
     let matchers = try patterns.map { try PatternMatcher($0) }
     for token in added {
       let content = Array(token.content.utf8)
       guard token.isNormalized, !normalizer.steps.isEmpty else {
         try special.insert(content[...], token.entry)
+        spelled[token.entry.token] = content
         continue
       }
       var normal: [UInt8] = []
@@ -43,7 +46,9 @@ extension TokenizerParts {
         try normalizer.apply(to: SourceText(bytes, origin: 0), matchers: matchers) { normal = Array($0.bytes) }
       }
       if !normal.isEmpty { try normalizedSpecial.insert(normal[...], token.entry) }
+      spelled[token.entry.token] = normal
     }
+    return spelled
   }
 }
 
@@ -105,6 +110,7 @@ private struct VocabularyByID {
       }
       places[id] = Int32(index)
     }
+    try Self.checkContents(of: added, file)
     ids = places.map { $0 < 0 ? .none : .vocabulary }
     var contents: [Int: String] = [:]
     for token in added {
@@ -119,6 +125,21 @@ private struct VocabularyByID {
     spelled.reserve(count: ids.count, bytes: file.tokens.bytes.count)
     for (id, place) in places.enumerated() {
       if place >= 0 { spelled.append(file.tokens[Int(place)]) } else { spelled.append((contents[id] ?? "").utf8) }
+    }
+  }
+
+  /// No two added tokens are spelt alike, and one that the vocabulary has too has the same id there.
+  private static func checkContents(of added: [AddedToken], _ file: TokenizerFile) throws {
+    let contents = try ByteStringTable(ByteStringList(added.map(\.content.utf8))) { _ in true }
+    try file.tokens.bytes.withUnsafeBufferPointer { bytes in
+      guard let base = bytes.baseAddress else { return }
+      for (index, id) in file.ids.enumerated() {
+        let range = file.tokens.range(index)
+        let place = Int(contents.find(base + range.lowerBound, range.count))
+        guard place >= 0, added[place].entry.token != id else { continue }
+        throw TokenizerVocabulary.damaged(
+          "added token \(file.tokens.quoted(index)) has id \(added[place].entry.token), in model.vocab \(id)")
+      }
     }
   }
 
@@ -160,9 +181,11 @@ private struct VocabularyByID {
         if let id = table.find("<0x\(byte < 16 ? "0" : "")\(digits)>".utf8) { options.byteTokens[byte] = Int32(id) }
       }
     }
+    let dropsCharacters = options.unknown < 0 && options.byteTokens.contains(-1)
+    let mayCut = !options.ignoresMerges && !dropsCharacters
     return BytePairModel(
       table: table, rule: try merges.pairs(in: table, isByteLevel: false), options: options,
-      neighbours: options.ignoresMerges ? nil : Neighbours(spelled, isMember: isMember))
+      neighbours: mayCut ? Neighbours(spelled, isMember: isMember) : nil)
   }
 }
 
@@ -174,6 +197,7 @@ extension BytePairOptions {
       guard let value = model[key], value != .null, value.bool == nil else { continue }
       throw TokenizerVocabulary.damaged("model.\(key) is \(value.kind), not true or false")
     }
+    mergesAcrossDropped = true
     fusesUnknown = model["fuse_unk"]?.bool ?? false
     ignoresMerges = model["ignore_merges"]?.bool ?? false
     for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
