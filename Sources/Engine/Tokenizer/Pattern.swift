@@ -57,7 +57,7 @@ final class PatternMatcher {
   private let context: OpaquePointer
   private let stack: OpaquePointer?
   private let bounds: UnsafeMutablePointer<Int>
-  private var deadline = ContinuousClock.now + .seconds(10)
+  private var deadline = ContinuousClock.now
   private var attempts = 0
 
   /// Throws `.memory`.
@@ -70,7 +70,6 @@ final class PatternMatcher {
     self.context = context
     self.bounds = bounds
     // A pattern from a file may need exponential time; 16 MB of backtracking are far more than a good one needs.
-    pcre2_set_match_limit_8(context, 20_000_000)
     pcre2_set_heap_limit_8(context, 16 << 10)
     if case .expression(_, hasJIT: true) = pattern.kind {
       stack = pcre2_jit_stack_create_8(64 << 10, 16 << 20, nil)
@@ -78,6 +77,7 @@ final class PatternMatcher {
     } else {
       stack = nil
     }
+    allowTime(bytes: 0)
   }
 
   deinit {
@@ -86,8 +86,12 @@ final class PatternMatcher {
     pcre2_match_data_free_8(match)
   }
 
-  /// From now on the pattern has 10 seconds, and 10 more for each megabyte: good ones take a hundredth of that.
-  func allowTime(bytes: Int) { deadline = ContinuousClock.now + .seconds(10) + .microseconds(10 * bytes) }
+  /// From now on the pattern has 10 seconds, and 10 more for each megabyte, of a text: good ones take a hundredth of
+  /// that. One attempt may take 20 million steps, or 2 for each byte of a run of spaces that is longer.
+  func allowTime(bytes: Int) {
+    deadline = ContinuousClock.now + .seconds(10) + .microseconds(10 * bytes)
+    pcre2_set_match_limit_8(context, UInt32(min(20_000_000 + 2 * bytes, Int(UInt32.max))))
+  }
 
   /// Calls `body` with each match and each stretch between matches, in order: together they are the text, valid UTF-8.
   /// A match may be empty. Throws `.token` where the pattern takes too long, `.interrupted`.
