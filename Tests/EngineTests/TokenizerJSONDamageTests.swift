@@ -21,7 +21,8 @@ struct TokenizerJSONDamageTests {
     #expect(message(#""pre_tokenizer": {"type": "Bert"}"#).contains("pre_tokenizer of type \"Bert\""))
     #expect(message(#""post_processor": {"type": "X"}"#).contains("post_processor of type \"X\""))
     #expect(message(#""decoder": {"type": "CTC"}"#).contains("decoder of type \"CTC\""))
-    #expect(message("", #""model": {"type": "Unigram", "vocab": [["a", -1.5]]}"#).contains("\"Unigram\" is not supported"))
+    #expect(
+      message("", #""model": {"type": "Unigram", "vocab": [["a", -1.5]]}"#).contains("\"Unigram\" is not supported"))
     #expect(message("", #""model": {"type": "WordPiece", "vocab": {}}"#).contains("only BPE"))
     #expect(
       message(#""pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Isolate"}"#)
@@ -144,7 +145,8 @@ struct TokenizerJSONDamageTests {
       bytes.replaceSubrange(start..<stop, with: Array(numbers.randomElement(using: &random)!.utf8))
     case 5:  // the next word becomes another
       let words = [
-        ("true", "false"), ("false", "true"), ("null", "{}"), ("NFC", "NFKC"), ("Prepend", "Replace"), ("Fuse", "Strip"),
+        ("true", "false"), ("false", "true"), ("null", "{}"), ("NFC", "NFKC"), ("Prepend", "Replace"),
+        ("Fuse", "Strip"),
         ("ByteLevel", "Metaspace"), ("\"▁\"", "\"\""), ("special", "spacial"), ("Regex", "String"),
       ]
       let (old, new) = words.randomElement(using: &random)!

@@ -148,7 +148,8 @@ struct TokenizerJSONTests {
     #expect(mapped.bos == 1 && mapped.endTokens == [2] && !mapped.addsBOS)
     try write(
       "tokenizer_config.json",
-      #"{"add_bos_token": true, "chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]}"#)
+      #"{"add_bos_token": true, "chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]}"#
+    )
     let configured = try Tokenizer(path: folder.appendingPathComponent("tokenizer.json").path)
     #expect(configured.addsBOS && configured.chatTemplate == "d")
     #expect(try configured.encode(Array("abc".utf8)).ids == [1, 10])

@@ -106,7 +106,9 @@ struct BytePairModel<Rule: MergeRule>: SubwordModel {
       var place = 0
       var isRepeatable = dropped == 0
       while place >= 0 {
-        let id = symbols[place].id, begin = Int(symbols[place].start), end = loop.stop(place)
+        let id = symbols[place].id
+        let begin = Int(symbols[place].start)
+        let end = loop.stop(place)
         if id >= 0 {
           write(id, end: end)
         } else if hasByteTokens(word, begin..<end) {

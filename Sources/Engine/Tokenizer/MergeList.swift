@@ -61,10 +61,12 @@ struct MergeList: Sendable {
     func find(_ word: UnsafePointer<UInt8>, _ split: Int, _ count: Int) -> SIMD4<Int32> {
       SIMD4(table.find(word, split), table.find(word + split, count - split), table.find(word, count), 0)
     }
-    let left = parts.range(rank * 2), right = parts.range(rank * 2 + 1)
+    let left = parts.range(rank * 2)
+    let right = parts.range(rank * 2 + 1)
     guard isByteLevel else {  // both parts stand one behind the other
       return parts.bytes.withUnsafeBufferPointer { bytes in
-        bytes.baseAddress.map { find($0 + left.lowerBound, left.count, left.count + right.count) } ?? SIMD4(repeating: -1)
+        bytes.baseAddress.map { find($0 + left.lowerBound, left.count, left.count + right.count) }
+          ?? SIMD4(repeating: -1)
       }
     }
     word.removeAll(keepingCapacity: true)

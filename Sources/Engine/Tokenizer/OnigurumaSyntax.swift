@@ -52,16 +52,16 @@ struct OnigurumaSyntax {
   }
 
   private mutating func translateEscape(inClass: Bool) {
-    func class_(_ members: String, negated: Bool = false) -> String {
-      inClass ? members : (negated ? "[^" : "[") + members + "]"
+    func members(_ list: String, negated: Bool = false) -> String {
+      inClass ? list : (negated ? "[^" : "[") + list + "]"
     }
     switch byte(1) {
-    case "s": replace(2, class_(Self.space))
-    case "w": replace(2, class_(Self.word))
-    case "h": replace(2, class_(Self.hexadecimal))
-    case "S" where !inClass: replace(2, class_(Self.space, negated: true))
-    case "W" where !inClass: replace(2, class_(Self.word, negated: true))
-    case "H" where !inClass: replace(2, class_(Self.hexadecimal, negated: true))
+    case "s": replace(2, members(Self.space))
+    case "w": replace(2, members(Self.word))
+    case "h": replace(2, members(Self.hexadecimal))
+    case "S" where !inClass: replace(2, members(Self.space, negated: true))
+    case "W" where !inClass: replace(2, members(Self.word, negated: true))
+    case "H" where !inClass: replace(2, members(Self.hexadecimal, negated: true))
     case "u":
       let digits = source[place...].dropFirst(2).prefix(4)
       replace(2 + digits.count, "\\x{" + String(decoding: digits, as: UTF8.self) + "}")

@@ -134,7 +134,8 @@ final class PatternMatcher {
         if result >= 0, bounds[0] <= bounds[1] { return bounds[0]..<bounds[1] }
         guard result == PCRE2_ERROR_NOMATCH else {
           throw EngineError(
-            .token, "splitting the text by the tokenizer's pattern failed: \(pcre2Message(result)); "
+            .token,
+            "splitting the text by the tokenizer's pattern failed: \(pcre2Message(result)); "
               + "the pattern is unfit, or the text has a run that is too long for it")
         }
         start = limit + 1

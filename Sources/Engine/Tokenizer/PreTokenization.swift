@@ -24,7 +24,8 @@ struct PreTokenization: Sendable {
       ignoresMerges: true, addsBOS: true)
     let qwen2 = PreTokenization(
       pattern: contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"# + spaces)
-    let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#, lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
+    let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#
+    let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
     let tekken = PreTokenization(
       pattern: #"[^\r\n\p{L}\p{N}]?"# + upper + "*" + lower + #"+|[^\r\n\p{L}\p{N}]?"# + upper + "+" + lower
         + #"*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*"# + spaces,

@@ -19,7 +19,8 @@ struct SourceText {
 
   subscript(_ range: Range<Int>) -> SourceText {
     SourceText(
-      UnsafeBufferPointer(rebasing: bytes[range]), ends: ends.map { $0 + range.lowerBound }, origin: end(range.lowerBound))
+      UnsafeBufferPointer(rebasing: bytes[range]), ends: ends.map { $0 + range.lowerBound },
+      origin: end(range.lowerBound))
   }
 
   /// Runs of valid UTF-8 and runs of bytes that are none, in order.

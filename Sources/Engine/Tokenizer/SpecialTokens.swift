@@ -66,7 +66,9 @@ struct SpecialTokens: Sendable {
       let entry = entries[match.entry]
       let found = position..<match.end
       position = match.end
-      if entry.isSingleWord, text.hasWordCharacter(before: found.lowerBound) || text.hasWordCharacter(at: found.upperBound) {
+      if entry.isSingleWord,
+        text.hasWordCharacter(before: found.lowerBound) || text.hasWordCharacter(at: found.upperBound)
+      {
         continue
       }
       let start = entry.takesSpaceBefore ? text.spaceStart(before: found.lowerBound, from: plain) : found.lowerBound
@@ -126,7 +128,9 @@ extension UnsafeBufferPointer<UInt8> {
   }
 
   fileprivate func hasWordCharacter(at offset: Int) -> Bool { scalar(at: offset).map { isWord($0.scalar) } ?? false }
-  fileprivate func hasWordCharacter(before offset: Int) -> Bool { scalar(before: offset).map { isWord($0.scalar) } ?? false }
+  fileprivate func hasWordCharacter(before offset: Int) -> Bool {
+    scalar(before: offset).map { isWord($0.scalar) } ?? false
+  }
 
   /// UTS 18's `\w`.
   private func isWord(_ scalar: Unicode.Scalar) -> Bool {
@@ -139,7 +143,9 @@ extension UnsafeBufferPointer<UInt8> {
 
   fileprivate func spaceStart(before offset: Int, from lowest: Int) -> Int {
     var start = offset
-    while start > lowest, let found = scalar(before: start), found.scalar.properties.isWhitespace { start -= found.length }
+    while start > lowest, let found = scalar(before: start), found.scalar.properties.isWhitespace {
+      start -= found.length
+    }
     return Swift.max(start, lowest)
   }
 

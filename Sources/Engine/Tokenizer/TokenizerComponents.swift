@@ -78,7 +78,9 @@ struct TokenizerComponents {
     guard type == "Sequence" else { return [Step(type: type, keys: keys)] }
     guard let members = keys[list]?.array else { throw EngineError(.token, "\(source) Sequence has no \(list)") }
     let steps = try members.flatMap { try Self.steps($0, source, list: list) }
-    guard steps.count <= 64 else { throw EngineError(.token, "\(source) has \(steps.count) steps, at most 64 are read") }
+    guard steps.count <= 64 else {
+      throw EngineError(.token, "\(source) has \(steps.count) steps, at most 64 are read")
+    }
     return steps
   }
 
@@ -92,7 +94,8 @@ struct TokenizerComponents {
     case "Lowercase": normalizer.steps.append(.lowercase)
     case "Strip":
       normalizer.steps.append(
-        .strip(left: try step.flag("strip_left", otherwise: true), right: try step.flag("strip_right", otherwise: true)))
+        .strip(left: try step.flag("strip_left", otherwise: true), right: try step.flag("strip_right", otherwise: true))
+      )
     default: throw step.unknown("NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip")
     }
   }
@@ -195,7 +198,8 @@ struct TokenizerComponents {
       if prefix != .never { decoder.leading = .spacesOfFirstToken }
     case "Strip":
       let content = try step.text("content")
-      let start = try step.keys.int(ifPresent: "start") ?? 0, end = try step.keys.int(ifPresent: "stop") ?? 0
+      let start = try step.keys.int(ifPresent: "start") ?? 0
+      let end = try step.keys.int(ifPresent: "stop") ?? 0
       guard !content.isEmpty, (0...1024).contains(start), (0...1024).contains(end), !isFused || end == 0 else {
         throw EngineError(.token, "decoder Strip from \(start) to \(end) of the decoded text is not supported")
       }

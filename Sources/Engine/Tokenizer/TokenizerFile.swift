@@ -69,7 +69,8 @@ struct TokenizerFile {
       }
       let value = try parser.value(depth: 3)
       guard let id = value.int else {
-        throw TokenizerVocabulary.damaged("the id of token \(tokens.quoted(ids.count)) is \(value.kind), not an integer")
+        throw TokenizerVocabulary.damaged(
+          "the id of token \(tokens.quoted(ids.count)) is \(value.kind), not an integer")
       }
       ids.append(id)
     }
@@ -102,9 +103,12 @@ struct TokenizerFile {
       throw EngineError(.token, "tokenizer model \(jsonQuoted(type)) is not supported; only BPE is")
     }
     guard type != nil || hasVocabulary && model["max_input_chars_per_word"] == nil else {
-      throw EngineError(.token, "it holds no tokenizer model of type BPE (a key \"model\" with \"vocab\" and \"merges\")")
+      throw EngineError(
+        .token, "it holds no tokenizer model of type BPE (a key \"model\" with \"vocab\" and \"merges\")")
     }
-    guard hasVocabulary else { throw TokenizerVocabulary.damaged("model.vocab is missing or no object of tokens and ids") }
+    guard hasVocabulary else {
+      throw TokenizerVocabulary.damaged("model.vocab is missing or no object of tokens and ids")
+    }
     guard model["merges"] == nil else { throw TokenizerVocabulary.damaged("model.merges is no array") }
   }
 }

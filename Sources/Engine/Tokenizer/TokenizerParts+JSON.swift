@@ -89,7 +89,9 @@ private struct VocabularyByID {
   /// Throws `.token` where ids are out of range or given twice.
   init(_ file: TokenizerFile) throws {
     if let list = file.sections["added_tokens"], list != .null {
-      guard let list = list.array else { throw TokenizerVocabulary.damaged("added_tokens is \(list.kind), not an array") }
+      guard let list = list.array else {
+        throw TokenizerVocabulary.damaged("added_tokens is \(list.kind), not an array")
+      }
       added = try list.map(AddedToken.init)
     }
     let entries = file.tokens.count + added.count

@@ -81,7 +81,8 @@ enum UnicodeNormalization: String, Sendable, CaseIterable {
   private func decomposition(_ scalar: Unicode.Scalar) -> [Unicode.Scalar] {
     if scalar.isASCII { return [scalar] }
     let text = String(Character(scalar))
-    let decomposed = isCanonical ? text.decomposedStringWithCanonicalMapping : text.decomposedStringWithCompatibilityMapping
+    let decomposed =
+      isCanonical ? text.decomposedStringWithCanonicalMapping : text.decomposedStringWithCompatibilityMapping
     return Array(decomposed.unicodeScalars)
   }
 
@@ -105,7 +106,8 @@ enum UnicodeNormalization: String, Sendable, CaseIterable {
   }
 
   private static func composition(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> Unicode.Scalar? {
-    let left = first.value, right = second.value
+    let left = first.value
+    let right = second.value
     if (0x1100..<0x1113).contains(left), (0x1161..<0x1176).contains(right) {  // Hangul, Unicode 3.12
       return Unicode.Scalar(0xAC00 + ((left - 0x1100) * 21 + right - 0x1161) * 28)
     }
