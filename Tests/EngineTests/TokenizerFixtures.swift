@@ -8,9 +8,9 @@ enum TokenizerFixtures {
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("shared/fixtures")
 
-  static func has(_ path: String) -> Bool {
-    FileManager.default.fileExists(atPath: folder.appendingPathComponent(path).path)
-  }
+  static func path(_ path: String) -> String { folder.appendingPathComponent(path).path }
+
+  static func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
 
   static func json(_ path: String) throws -> Any {
     try JSONSerialization.jsonObject(with: Data(contentsOf: folder.appendingPathComponent(path)))

@@ -122,7 +122,8 @@ struct TokenizerTextTests {
     let tokenizer = try Tokenizer(vocabulary)
     let encoding = try tokenizer.encode(Array("abc".utf8), bos: .never)
     #expect(encoding == Encoding(ids: [try #require(tokenizer.id(of: "▁abc"))], spans: [0..<3], droppedBytes: 0))
-    #expect(try tokenizer.decode(encoding.ids) == Array(" abc".utf8))
+    #expect(try tokenizer.decode(encoding.ids) == Array("abc".utf8))
+    #expect(try tokenizer.tokenStrings(encoding.ids) == [Array(" abc".utf8)])
     #expect(try tokenizer.encode([], bos: .never).ids.isEmpty)
   }
 

@@ -24,37 +24,51 @@ extension JSONValue {
   }
 }
 
-private struct JSONParser {
-  let bytes: UnsafeRawBufferPointer
-  let source: String
-  var place = 0
-  var values = 0
+/// Reads a document piece by piece, for files too large to hold as `JSONValue`s.
+struct JSONParser {
+  private let bytes: UnsafeRawBufferPointer
+  private let source: String
+  private var place = 0
+  private var values = 0
+
+  init(bytes: UnsafeRawBufferPointer, source: String) { (self.bytes, self.source) = (bytes, source) }
 
   mutating func document() throws -> JSONValue {
-    let value = try self.value(depth: 0)
+    let value = try self.value()
+    try end()
+    return value
+  }
+
+  /// Throws where anything but white space follows.
+  mutating func end() throws {
     skipSpace()
     guard place == bytes.count else { throw error("text after the end of the document") }
-    return value
   }
 
   func error(_ message: String) -> EngineError {
     EngineError(.file, "\(source): bad JSON at byte \(place): \(message)")
   }
 
-  var next: UInt8? { place < bytes.count ? bytes[place] : nil }
+  private var next: UInt8? { place < bytes.count ? bytes[place] : nil }
 
-  mutating func skipSpace() {
+  /// The first character of the next value, such as `{`, `[` or `"`.
+  mutating func peek() -> UInt8? {
+    skipSpace()
+    return next
+  }
+
+  private mutating func skipSpace() {
     while let byte = next, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { place += 1 }
   }
 
-  mutating func take(_ byte: UInt8) -> Bool {
+  private mutating func take(_ byte: UInt8) -> Bool {
     skipSpace()
     guard next == byte else { return false }
     place += 1
     return true
   }
 
-  mutating func value(depth: Int) throws -> JSONValue {
+  mutating func value(depth: Int = 0) throws -> JSONValue {
     guard depth <= 64 else { throw error("nested more than 64 deep") }
     values += 1
     guard values <= 8_000_000 else { throw error("more than 8 million values") }
@@ -73,7 +87,7 @@ private struct JSONParser {
     }
   }
 
-  mutating func word(_ text: StaticString, _ value: JSONValue) throws -> JSONValue {
+  private mutating func word(_ text: StaticString, _ value: JSONValue) throws -> JSONValue {
     let length = text.utf8CodeUnitCount
     let wanted = UnsafeBufferPointer(start: text.utf8Start, count: length)
     guard place + length <= bytes.count, bytes[place..<place + length].elementsEqual(wanted) else {
@@ -83,32 +97,52 @@ private struct JSONParser {
     return value
   }
 
-  mutating func object(depth: Int) throws -> JSONValue {
-    place += 1
+  private mutating func object(depth: Int) throws -> JSONValue {
     var members = OrderedDictionary<String, JSONValue>()
-    if take(UInt8(ascii: "}")) { return .object(members) }
-    repeat {
-      skipSpace()
-      guard next == UInt8(ascii: "\"") else { throw error("expected a quoted key") }
-      let key = try string()
-      guard take(UInt8(ascii: ":")) else { throw error("expected ':' after key \(jsonQuoted(key))") }
-      let value = try value(depth: depth + 1)
-      guard members.updateValue(value, forKey: key) == nil else { throw error("key \(jsonQuoted(key)) appears twice") }
-    } while take(UInt8(ascii: ","))
-    guard take(UInt8(ascii: "}")) else { throw error("expected ',' or '}'") }
+    try forEachMember { parser, key in
+      let value = try parser.value(depth: depth + 1)
+      guard members.updateValue(value, forKey: key) == nil else {
+        throw parser.error("key \(jsonQuoted(key)) appears twice")
+      }
+    }
     return .object(members)
   }
 
-  mutating func array(depth: Int) throws -> JSONValue {
-    place += 1
+  private mutating func array(depth: Int) throws -> JSONValue {
     var list: [JSONValue] = []
-    if take(UInt8(ascii: "]")) { return .array(list) }
-    repeat { list.append(try value(depth: depth + 1)) } while take(UInt8(ascii: ","))
-    guard take(UInt8(ascii: "]")) else { throw error("expected ',' or ']'") }
+    try forEachElement { list.append(try $0.value(depth: depth + 1)) }
     return .array(list)
   }
 
-  mutating func number() throws -> JSONValue {
+  /// Reads an object, whose values `body` reads.
+  mutating func forEachMember(_ body: (_ parser: inout JSONParser, _ key: String) throws -> Void) throws {
+    try forEachMember(key: { try $0.string() }, body)
+  }
+
+  /// Reads an object, whose keys and values the closures read.
+  mutating func forEachMember<Key>(
+    key: (_ parser: inout JSONParser) throws -> Key, _ body: (_ parser: inout JSONParser, _ key: Key) throws -> Void
+  ) throws {
+    guard take(UInt8(ascii: "{")) else { throw error("expected an object") }
+    if take(UInt8(ascii: "}")) { return }
+    repeat {
+      guard peek() == UInt8(ascii: "\"") else { throw error("expected a quoted key") }
+      let key = try key(&self)
+      guard take(UInt8(ascii: ":")) else { throw error("expected ':' after a key") }
+      try body(&self, key)
+    } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "}")) else { throw error("expected ',' or '}'") }
+  }
+
+  /// Reads an array, whose elements `body` reads.
+  mutating func forEachElement(_ body: (_ parser: inout JSONParser) throws -> Void) throws {
+    guard take(UInt8(ascii: "[")) else { throw error("expected an array") }
+    if take(UInt8(ascii: "]")) { return }
+    repeat { try body(&self) } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "]")) else { throw error("expected ',' or ']'") }
+  }
+
+  private mutating func number() throws -> JSONValue {
     let start = place
     if next == UInt8(ascii: "-") { place += 1 }
     if next == UInt8(ascii: "I") { return try word("Infinity", .number(-.infinity)) }
@@ -136,29 +170,29 @@ private struct JSONParser {
   }
 
   mutating func string() throws -> String {
-    place += 1
-    let start = place
-    while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { place += 1 }
-    if next == UInt8(ascii: "\"") {  // the usual case: no escapes
-      defer { place += 1 }
-      return try text(bytes[start..<place])
-    }
-    var decoded = Array(bytes[start..<place])
-    while let byte = next {
-      guard byte >= 0x20 else { throw error("a control character inside a string") }
-      place += 1
-      switch byte {
-      case UInt8(ascii: "\""): return try decoded.withUnsafeBytes { try text($0[...]) }
-      case UInt8(ascii: "\\"): try escape(into: &decoded)
-      default: decoded.append(byte)
-      }
-    }
-    throw error("a string without an end")
+    var decoded: [UInt8] = []
+    try string(into: &decoded)
+    return String(decoding: decoded, as: UTF8.self)
   }
 
-  private func text(_ bytes: Slice<UnsafeRawBufferPointer>) throws -> String {
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw error("a string is not UTF-8") }
-    return text
+  /// Appends what a string stands for, as UTF-8.
+  mutating func string(into decoded: inout [UInt8]) throws {
+    guard peek() == UInt8(ascii: "\"") else { throw error("expected text in quotes") }
+    place += 1
+    while true {
+      let start = place
+      while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { place += 1 }
+      let plain = UnsafeRawBufferPointer(rebasing: bytes[start..<place]).assumingMemoryBound(to: UInt8.self)
+      if let base = plain.baseAddress, validUTF8Prefix(base, plain.count) < plain.count {
+        throw error("a string is not UTF-8")
+      }
+      decoded.append(contentsOf: plain)
+      guard let byte = next else { throw error("a string without an end") }
+      guard byte >= 0x20 else { throw error("a control character inside a string") }
+      place += 1
+      if byte == UInt8(ascii: "\"") { return }
+      try escape(into: &decoded)
+    }
   }
 
   private mutating func escape(into decoded: inout [UInt8]) throws {

@@ -23,9 +23,9 @@ struct ByteStringList: Sendable {
   }
 
   /// Appends as one string what `write` appends to the bytes.
-  mutating func appendBytes<Result>(_ write: (inout [UInt8]) -> Result) -> Result {
+  mutating func appendBytes<Result>(_ write: (inout [UInt8]) throws -> Result) rethrows -> Result {
     defer { bounds.append(bytes.count) }
-    return write(&bytes)
+    return try write(&bytes)
   }
 
   func range(_ index: Int) -> Range<Int> { bounds[index]..<bounds[index + 1] }

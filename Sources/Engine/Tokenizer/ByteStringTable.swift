@@ -1,34 +1,47 @@
 /// From byte string to index, over the strings of a `ByteStringList`: open addressing with linear probing, no copies of
 /// the keys. Seeded, so that a hostile vocabulary cannot be made to collide.
 struct ByteStringTable: Sendable {
-  let strings: ByteStringList
-  /// Upper half: upper half of the hash; lower half: index + 1; zero: empty.
-  private var slots: [UInt64]
+  private struct Slot {
+    /// Upper half of the hash.
+    var tag: UInt32 = 0
+    /// Index + 1; zero: empty.
+    var place: UInt32 = 0
+    /// Where the string stands in `bytes`.
+    var start: UInt32 = 0
+    var count: UInt32 = 0
+  }
+
+  private let bytes: [UInt8]
+  private var slots: [Slot]
   private let mask: Int
   private let seed = UInt64.random(in: .min ... .max)
   /// Bytes of the longest member.
-  let longest: Int
+  private let longest: Int
 
   /// Holds the members for which `isMember` is true. Throws `.token` where two members are equal.
   init(_ strings: ByteStringList, isMember: (Int) -> Bool) throws {
     let members = (0..<strings.count).filter(isMember)
+    guard strings.bytes.count <= UInt32.max, members.count < 1 << 30 else {
+      throw TokenizerVocabulary.damaged("it has \(members.count) tokens in \(byteText(strings.bytes.count))")
+    }
     var capacity = 16
     while capacity < members.count + members.count / 2 { capacity *= 2 }
-    self.strings = strings
+    bytes = strings.bytes
     longest = members.reduce(0) { max($0, strings.range($1).count) }
-    slots = [UInt64](repeating: 0, count: capacity)
+    slots = [Slot](repeating: Slot(), count: capacity)
     mask = capacity - 1
     var duplicate: (Int, Int)?
-    strings.bytes.withUnsafeBufferPointer { bytes in
+    bytes.withUnsafeBufferPointer { bytes in
       guard let base = bytes.baseAddress else { return }
       for index in members {
         let range = strings.range(index)
-        let (slot, existing) = locate(base + range.lowerBound, range.count)
+        let (slot, tag, existing) = locate(base + range.lowerBound, range.count)
         guard existing < 0 else {
           duplicate = (Int(existing), index)
           return
         }
-        slots[slot.index] = slot.tag | UInt64(index + 1)
+        slots[slot] = Slot(
+          tag: tag, place: UInt32(index + 1), start: UInt32(range.lowerBound), count: UInt32(range.count))
       }
     }
     if let (first, second) = duplicate {
@@ -51,27 +64,25 @@ struct ByteStringTable: Sendable {
   }
 
   @inline(__always)
-  private func locate(_ string: UnsafePointer<UInt8>, _ count: Int) -> (slot: (index: Int, tag: UInt64), found: Int32) {
+  private func locate(_ string: UnsafePointer<UInt8>, _ count: Int) -> (slot: Int, tag: UInt32, found: Int32) {
     let hash = byteHash(string, count, seed: seed)
-    let tag = hash & 0xFFFF_FFFF_0000_0000
+    let tag = UInt32(truncatingIfNeeded: hash >> 32)
     var index = Int(truncatingIfNeeded: hash) & mask
     while true {
       let slot = slots[index]
-      if slot == 0 { return ((index, tag), -1) }
-      if slot & 0xFFFF_FFFF_0000_0000 == tag {
-        let candidate = Int(slot & 0xFFFF_FFFF) - 1
-        let range = strings.range(candidate)
-        if range.count == count, equal(string, range) { return ((index, tag), Int32(candidate)) }
+      if slot.place == 0 { return (index, tag, -1) }
+      if slot.tag == tag, Int(slot.count) == count, equal(string, Int(slot.start), count) {
+        return (index, tag, Int32(slot.place) - 1)
       }
       index = (index + 1) & mask
     }
   }
 
   @inline(__always)
-  private func equal(_ string: UnsafePointer<UInt8>, _ range: Range<Int>) -> Bool {
-    strings.bytes.withUnsafeBufferPointer { bytes in
+  private func equal(_ string: UnsafePointer<UInt8>, _ start: Int, _ count: Int) -> Bool {
+    bytes.withUnsafeBufferPointer { bytes in
       guard let base = bytes.baseAddress else { return true }
-      for offset in 0..<range.count where base[range.lowerBound + offset] != string[offset] { return false }
+      for offset in 0..<count where base[start + offset] != string[offset] { return false }
       return true
     }
   }

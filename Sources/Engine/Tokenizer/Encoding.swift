@@ -14,8 +14,9 @@ public struct Encoding: Sendable, Equatable {
   /// a token that is part of a character has the bytes it covers, one that covers nothing (a BOS we added) an empty
   /// range.
   public internal(set) var spans: [Range<Int>]
-  /// Bytes for which the vocabulary has no token at all (SmolLM2: 21 byte values, such as 0x04 and 0xFF): left out as
-  /// llama.cpp leaves them out, and counted to the span of a neighbour. Zero means that decoding gives the text back.
+  /// Bytes for which the vocabulary has no token at all (SmolLM2: 21 byte values, such as 0x04 and 0xFF), and those that
+  /// a pre-tokenizer removes: left out, and counted to the span of a neighbour. Zero means that decoding gives the text
+  /// back, but for what a normalizer changed.
   public internal(set) var droppedBytes: Int
 
   public var count: Int { ids.count }
@@ -40,10 +41,24 @@ struct EncodingBuilder {
     addedTokens += 1
   }
 
+  /// Adds a token that stands for no text, behind all others.
+  mutating func appendMark(_ token: Int, textBytes: Int) {
+    closeGap(before: textBytes)
+    append(Int32(token), end: textBytes)
+  }
+
+  /// Lets the last token reach to byte `end`.
+  mutating func extendLast(to end: Int) {
+    guard let last = encoding.spans.last else { return }
+    encoding.spans[encoding.spans.count - 1] = last.lowerBound..<end
+    cursor = end
+  }
+
   /// Adds a token that ends before byte `end` of the text.
   @inline(__always)
   mutating func append(_ token: Int32, end: Int) {
     encoding.ids.append(Int(token))
+    let end = max(cursor, end)
     encoding.spans.append(cursor..<end)
     cursor = end
   }
@@ -62,8 +77,6 @@ struct EncodingBuilder {
   }
 
   private mutating func closeGap(before end: Int) {
-    guard cursor < end, encoding.spans.count > addedTokens, let last = encoding.spans.last else { return }
-    encoding.spans[encoding.spans.count - 1] = last.lowerBound..<end
-    cursor = end
+    if cursor < end, encoding.spans.count > addedTokens { extendLast(to: end) }
   }
 }

@@ -3,10 +3,8 @@ import HeapModule
 /// One symbol of a word that is being merged, linked to its neighbours. A merge grows the left symbol over the right
 /// one.
 struct Symbol {
-  /// Offset in the bytes that are merged.
+  /// Offset in the word.
   var start: UInt32
-  /// Offset in the word as it stands in the text.
-  var origin: UInt32
   var previous: Int32 = -1
   var next: Int32 = -1
   /// Token id, or -1.
@@ -16,16 +14,15 @@ struct Symbol {
   /// What that merge gives.
   var merged: Int32 = -1
 
-  init(start: Int, origin: Int, id: Int32) {
+  init(start: Int, id: Int32) {
     self.start = UInt32(truncatingIfNeeded: start)
-    self.origin = UInt32(truncatingIfNeeded: origin)
     self.id = id
   }
 }
 
-/// Which neighbours may merge. `start ..< end` is the stretch both cover together.
-protocol MergeRule {
-  func merge(_ left: Int32, _ right: Int32, start: Int, end: Int) -> Merge
+/// Which neighbours may merge. `start ..< end` is the stretch of `word` that both cover together.
+protocol MergeRule: Sendable {
+  func merge(_ left: Int32, _ right: Int32, word: UnsafePointer<UInt8>, start: Int, end: Int) -> Merge
 }
 
 /// Throws `.token` for a word that would take more than 3 GB to merge.
@@ -41,6 +38,7 @@ struct MergeLoop<Rule: MergeRule> {
   static var heapThreshold: Int { 48 }
 
   let symbols: UnsafeMutableBufferPointer<Symbol>
+  let word: UnsafePointer<UInt8>
   /// Where the last symbol ends.
   let end: Int
   let rule: Rule
@@ -113,7 +111,7 @@ struct MergeLoop<Rule: MergeRule> {
       return
     }
     let merge = rule.merge(
-      symbols[place].id, symbols[next].id, start: Int(symbols[place].start), end: stop(next))
+      symbols[place].id, symbols[next].id, word: word, start: Int(symbols[place].start), end: stop(next))
     symbols[place].rank = merge.rank
     symbols[place].merged = merge.id
   }
@@ -123,12 +121,5 @@ struct MergeLoop<Rule: MergeRule> {
   func stop(_ place: Int) -> Int {
     let next = Int(symbols[place].next)
     return next >= 0 ? Int(symbols[next].start) : end
-  }
-
-  /// Where a symbol ends in the text, which is `length` bytes long.
-  @inline(__always)
-  func originStop(_ place: Int, length: Int) -> Int {
-    let next = Int(symbols[place].next)
-    return next >= 0 ? Int(symbols[next].origin) : length
   }
 }

@@ -20,20 +20,13 @@ struct Neighbours: Sendable {
         while position < range.upperBound {
           let length = utf8Length(base + position, range.upperBound - position)
           guard length > 0 else { break }  // such a token cannot come from text
-          let scalar = Self.scalar(base + position, length)
+          let scalar = utf8Scalar(base + position, length)
           if before != Self.none { insert(before, scalar) }
           before = scalar
           position += length
         }
       }
     }
-  }
-
-  /// The number of a character; U+2581 and the space it spells are one.
-  @inline(__always)
-  static func scalar(_ bytes: UnsafePointer<UInt8>, _ length: Int) -> UInt32 {
-    let scalar = utf8Scalar(bytes, length)
-    return scalar == 0x2581 ? 0x20 : scalar
   }
 
   @inline(__always)

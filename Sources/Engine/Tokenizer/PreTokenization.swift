@@ -16,25 +16,32 @@ struct PreTokenization: Sendable {
         + names.joined(separator: ", "))
   }
 
-  /// Patterns as published with the models. White space is spelt out because PCRE2's `\s` also holds U+180E.
-  private static let known: [String: PreTokenization] = [
-    "gpt-2": PreTokenization(
-      pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^W\p{L}\p{N}]+|[W]+(?![^W])|[W]+"#),
+  /// Patterns as published with the models, by the names that llama.cpp gives them.
+  private static let known: [String: PreTokenization] = {
+    let gpt2 = PreTokenization(pattern: Self.gpt2)
+    let llama3 = PreTokenization(
+      pattern: contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"# + spaces,
+      ignoresMerges: true, addsBOS: true)
+    let qwen2 = PreTokenization(
+      pattern: contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"# + spaces)
+    let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#
+    let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
+    let tekken = PreTokenization(
+      pattern: #"[^\r\n\p{L}\p{N}]?"# + upper + "*" + lower + #"+|[^\r\n\p{L}\p{N}]?"# + upper + "+" + lower
+        + #"*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*"# + spaces,
+      ignoresMerges: true, addsBOS: true)
     // Each digit on its own, then GPT-2's pattern on what stands between: in one pattern, a digit ends the text for the
     // others, so white space in front of one stays whole.
-    "smollm": PreTokenization(
-      pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^W\p{L}\p{N}]+|[W]+(?![^W\p{N}])|[W]+"#),
-    "llama-bpe": PreTokenization(
-      pattern: #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"#
-        + #" ?[^W\p{L}\p{N}]+[\r\n]*|[W]*[\r\n]+|[W]+(?![^W])|[W]+"#,
-      ignoresMerges: true, addsBOS: true),
-    "qwen2": PreTokenization(
-      pattern: #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"#
-        + #" ?[^W\p{L}\p{N}]+[\r\n]*|[W]*[\r\n]+|[W]+(?![^W])|[W]+"#),
-  ].mapValues {
-    PreTokenization(
-      pattern: $0.pattern.split(separator: "W", omittingEmptySubsequences: false).joined(
-        separator: #"\p{Z}\t-\r\x{85}"#),
-      ignoresMerges: $0.ignoresMerges, addsBOS: $0.addsBOS)
-  }
+    let smollm = PreTokenization(
+      pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"#)
+    return [
+      "gpt-2": gpt2, "gpt-neox": gpt2, "olmo": gpt2, "mpt": gpt2, "phi-2": gpt2, "smollm": smollm,
+      "llama-bpe": llama3, "llama3": llama3, "llama-v3": llama3,
+      "qwen2": qwen2, "deepseek-r1-qwen": qwen2, "megrez": qwen2, "tekken": tekken,
+    ]
+  }()
+
+  static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+  private static let contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+  private static let spaces = #"|\s*[\r\n]+|\s+(?!\S)|\s+"#
 }

@@ -1,5 +1,6 @@
 /// Decodes tokens as they come, in whole characters: a token may end in the middle of one, whose bytes then wait for
-/// the next. All pieces joined are what `decode` gives for all tokens.
+/// the next. All pieces joined are what `decode` gives for all tokens, with the space in front that `decode` cuts off
+/// where a tokenizer adds one.
 ///
 /// ```swift
 /// var decoder = StreamDecoder(tokenizer)

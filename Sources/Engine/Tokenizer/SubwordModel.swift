@@ -1,34 +1,35 @@
 import Synchronization
 
-/// From plain text, free of special tokens, to token ids.
+/// From a piece of text, as the pre-tokenizer cut it, to token ids.
 protocol SubwordModel: Sendable {
-  /// Adds the tokens of `text[range]`. `startsText`: nothing, or a special token, stands in front.
+  /// Adds the tokens of bytes `range`, all of them UTF-8 or none.
   func encode(
-    _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, startsText: Bool, workspace: EncodingScratch,
-    into output: inout EncodingBuilder
+    _ text: SourceText, _ range: Range<Int>, workspace: EncodingScratch, into output: inout EncodingBuilder
   ) throws
 
   /// The token of an ordinary piece of text, or as the vocabulary spells it.
   func find(_ text: [UInt8]) -> Int?
-
-  /// Buffers for one thread.
-  func makeWorkspace() throws -> EncodingScratch
 }
 
 /// Buffers and the cache of one running `encode`.
 final class EncodingScratch: @unchecked Sendable {
   let cache = WordCache()
-  let matcher: PatternMatcher?
+  let matchers: [PatternMatcher]
   var symbols: [Symbol] = []
-  /// A word as the vocabulary spells it.
-  var spelling: [UInt8] = []
+  /// The last token of the piece that is being encoded is the unknown one.
+  var endsWithUnknown = false
 
-  init(matcher: PatternMatcher? = nil) { self.matcher = matcher }
+  /// Throws `.memory`.
+  init(patterns: [Pattern]) throws { matchers = try patterns.map { try PatternMatcher($0) } }
+
+  /// Gives the patterns their time for a text of `bytes`.
+  func start(bytes: Int) {
+    for matcher in matchers { matcher.allowTime(bytes: bytes) }
+  }
 
   /// Frees what one very long word took.
   func trim() {
     if symbols.capacity > 1 << 16 { symbols = [] }
-    if spelling.capacity > 1 << 20 { spelling = [] }
   }
 }
 
@@ -36,8 +37,12 @@ final class EncodingScratch: @unchecked Sendable {
 final class WorkspacePool: Sendable {
   private let idle = Mutex<[EncodingScratch]>([])
 
-  func withWorkspace<Result>(of model: any SubwordModel, _ body: (EncodingScratch) throws -> Result) throws -> Result {
-    let workspace = try idle.withLock { $0.popLast() } ?? model.makeWorkspace()
+  private let patterns: [Pattern]
+
+  init(patterns: [Pattern]) { self.patterns = patterns }
+
+  func withWorkspace<Result>(_ body: (EncodingScratch) throws -> Result) throws -> Result {
+    let workspace = try idle.withLock { $0.popLast() } ?? EncodingScratch(patterns: patterns)
     defer {
       workspace.trim()
       idle.withLock { $0.append(workspace) }
@@ -47,13 +52,13 @@ final class WorkspacePool: Sendable {
 }
 
 extension EncodingBuilder {
-  /// Adds the tokens of a cached word that starts at `start`.
+  /// Adds the tokens of a cached word that starts at byte `start` of a text.
   @inline(__always)
-  mutating func append(_ entry: UnsafeMutablePointer<WordCache.Entry>, start: Int) {
+  mutating func append(_ entry: UnsafeMutablePointer<WordCache.Entry>, of text: SourceText, start: Int) {
     var end = start
     for index in 0..<Int(entry.pointee.count) {
       end += Int(entry.pointee.lengths[index])
-      append(entry.pointee.tokens[index], end: end)
+      append(entry.pointee.tokens[index], end: text.end(end))
     }
   }
 }

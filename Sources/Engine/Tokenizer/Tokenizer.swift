@@ -1,97 +1,34 @@
-/// From text to token ids and back, as the model was trained: special tokens are found first, the text between them is
-/// encoded by a `SubwordModel`.
+/// From text to token ids and back, as the model was trained.
 ///
 /// ```swift
-/// let tokenizer = try Tokenizer(gguf: GGUFFile(path: "smollm2-135m-instruct.gguf"))
+/// let tokenizer = try Tokenizer(path: "smollm2-135m-instruct.gguf")
 /// let encoding = try tokenizer.encode(Array("Hello world".utf8))     // .ids [19556, 905], .spans [0..<5, 5..<11]
 /// let bytes = try tokenizer.decode(encoding.ids)                      // "Hello world"
 /// ```
-/// Any bytes may be encoded, UTF-8 or not (see `ByteLevelModel`, `SentencePieceModel`).
+/// A text is encoded in steps: special tokens are found, what stands between them is normalized (`Normalizer`), cut into
+/// pieces (`PreTokenizer`), and each piece is encoded (`BytePairModel`). Any bytes may be encoded, UTF-8 or not.
 public final class Tokenizer: Sendable {
-  public let vocabularySize: Int
+  private let parts: TokenizerParts
+  private let workspaces: WorkspacePool
+
+  init(_ parts: TokenizerParts) {
+    self.parts = parts
+    workspaces = WorkspacePool(patterns: parts.patterns)
+  }
+
+  convenience init(_ vocabulary: TokenizerVocabulary) throws { self.init(try TokenizerParts(vocabulary)) }
+
+  /// One more than the highest token id.
+  public var vocabularySize: Int { parts.printed.count }
   /// The begin-of-sequence token, where the vocabulary names one.
-  public let bos: Int?
+  public var bos: Int? { parts.bos }
   /// Whether the model asks for a BOS in front of every text.
-  public let addsBOS: Bool
-  /// Tokens that end a text or a turn, as the file says. A chat template may add its own.
-  public let endTokens: [Int]
-
-  private let kinds: [TokenizerVocabulary.Kind]
-  /// What decoding prints for each token; SentencePiece's normal tokens still with U+2581.
-  private let tokens: ByteStringList
-  private let spellsSpaces: Bool
-  private let special: SpecialTokens
-  private let model: any SubwordModel
-  private let workspaces = WorkspacePool()
-
-  /// Reads the tokenizer of a GGUF file. Throws `.missing` where it has none, `.token` where it is damaged or of an
-  /// unknown type, and names the file.
-  public convenience init(gguf file: GGUFFile) throws {
-    do {
-      try self.init(TokenizerVocabulary(gguf: file))
-    } catch let error as EngineError where error.kind == .token {
-      throw EngineError(.token, "\(file.path): \(error.message)")
-    }
-  }
-
-  init(_ vocabulary: TokenizerVocabulary) throws {
-    let kinds = try vocabulary.checkedKinds()
-    let bosByDefault: Bool
-    switch vocabulary.model {
-    case "gpt2":
-      let splitting = try PreTokenization.named(vocabulary.pre)
-      bosByDefault = splitting.addsBOS
-      let (tokens, isSpelled) = try Self.decoded(vocabulary, kinds)
-      self.tokens = tokens
-      spellsSpaces = false
-      guard vocabulary.merges.count > 0 else { throw TokenizerVocabulary.damaged("it has no merges") }
-      model = try ByteLevelModel(
-        tokens: tokens, isMember: { isSpelled[$0] }, merges: vocabulary.merges, splitting: splitting)
-    case "llama":
-      bosByDefault = true
-      tokens = vocabulary.tokens
-      spellsSpaces = true
-      model = try SentencePieceModel(vocabulary, kinds: kinds)
-    default:
-      let near = suggestion(for: vocabulary.model, in: ["gpt2", "llama"])
-      throw EngineError(
-        .token,
-        "tokenizer model “\(vocabulary.model)” is not known\(near); known: gpt2 (byte-level BPE), "
-          + "llama (SentencePiece BPE)")
-    }
-    var special = SpecialTokens()
-    for (index, kind) in kinds.enumerated() where kind == .control || kind == .userDefined || kind == .unknown {
-      try special.insert(vocabulary.tokens[index], token: index, isUserDefined: kind == .userDefined)
-    }
-    self.special = special
-    self.kinds = kinds
-    vocabularySize = kinds.count
-    bos = vocabulary.bos
-    endTokens = vocabulary.ends
-    guard vocabulary.addsBOS != true || bos != nil else {
-      throw TokenizerVocabulary.damaged("it asks for a begin-of-sequence token and names none")
-    }
-    addsBOS = (vocabulary.addsBOS ?? bosByDefault) && bos != nil
-  }
-
-  /// The bytes that the tokens of a byte-level vocabulary stand for, and which of them plain text can give: the normal
-  /// ones that are spelt in GPT-2's alphabet.
-  private static func decoded(
-    _ vocabulary: TokenizerVocabulary, _ kinds: [TokenizerVocabulary.Kind]
-  ) throws -> (ByteStringList, [Bool]) {
-    var tokens = ByteStringList()
-    tokens.reserve(count: kinds.count, bytes: vocabulary.tokens.bytes.count)
-    var isSpelled = [Bool](repeating: false, count: kinds.count)
-    for (index, kind) in kinds.enumerated() {
-      let spelling = vocabulary.tokens[index]
-      switch kind {
-      case .normal: isSpelled[index] = tokens.appendDecoded(spelling)
-      case .byte: tokens.append(CollectionOfOne(try vocabulary.byteValue(index)))
-      default: tokens.append(spelling)
-      }
-    }
-    return (tokens, isSpelled)
-  }
+  public var addsBOS: Bool { !parts.prefix.isEmpty }
+  /// Tokens that end a text or a turn, as the file says, the end-of-sequence token first. A chat template may add its
+  /// own.
+  public var endTokens: [Int] { parts.ends }
+  /// The chat template as the file has it, in Jinja.
+  public var chatTemplate: String? { parts.chatTemplate }
 
   /// Token ids of `text` and the bytes each stands for.
   ///
@@ -105,101 +42,97 @@ public final class Tokenizer: Sendable {
     guard text.count <= 1 << 30 else {
       throw EngineError(.token, "a text of \(byteText(text.count)) is too long to encode at once; split it")
     }
-    return try workspaces.withWorkspace(of: model) { workspace in
-      try text.withUnsafeBufferPointer { text in
+    return try workspaces.withWorkspace { workspace in
+      workspace.start(bytes: text.count)
+      return try text.withUnsafeBufferPointer { text in
         var output = EncodingBuilder(textBytes: text.count)
-        if let token = try bosToken(policy, text, special: special) { output.prepend(token) }
-        var plain = 0
-        var position = 0
-        var startsText = true
-        while position < text.count {
-          guard let match = self.special.match(text, at: position, controls: special) else {
-            position += 1
-            continue
-          }
-          try model.encode(text, plain..<position, startsText: startsText, workspace: workspace, into: &output)
-          output.appendSpecial(match.token, position..<match.end)
-          position = match.end
-          plain = position
-          startsText = true
+        for token in try prefix(policy, text, special: special) { output.prepend(token) }
+        try parts.special.forEachPart(text, controls: special) { range, token in
+          if let token { return output.appendSpecial(token, range) }
+          let plain = UnsafeBufferPointer(rebasing: text[range])
+          try encodePlain(SourceText(plain, origin: range.lowerBound), special, workspace, &output)
         }
-        try model.encode(text, plain..<position, startsText: startsText, workspace: workspace, into: &output)
+        if policy != .never {
+          for token in parts.suffix { output.appendMark(token, textBytes: text.count) }
+        }
         return output.finish(textBytes: text.count)
       }
     }
   }
 
-  /// The BOS to put in front of a text, if any.
-  private func bosToken(_ policy: BOSPolicy, _ text: UnsafeBufferPointer<UInt8>, special: Bool) throws -> Int? {
+  /// Encodes what stands between special tokens.
+  private func encodePlain(
+    _ text: SourceText, _ special: Bool, _ workspace: EncodingScratch, _ output: inout EncodingBuilder
+  ) throws {
+    try parts.normalizer.apply(to: text, matchers: workspace.matchers) { text in
+      guard !parts.normalizedSpecial.isEmpty else { return try encodePieces(text, workspace, &output) }
+      try parts.normalizedSpecial.forEachPart(text.bytes, controls: special) { range, token in
+        if let token {
+          output.appendSpecial(token, text.end(range.lowerBound)..<text.end(range.upperBound))
+        } else {
+          try encodePieces(text[range], workspace, &output)
+        }
+      }
+    }
+  }
+
+  private func encodePieces(
+    _ text: SourceText, _ workspace: EncodingScratch, _ output: inout EncodingBuilder
+  ) throws {
+    try parts.preTokenizer.forEachPiece(of: text, matchers: workspace.matchers) { text, piece in
+      try parts.model.encode(text, piece, workspace: workspace, into: &output)
+    }
+  }
+
+  /// The tokens to put in front of a text.
+  private func prefix(_ policy: BOSPolicy, _ text: UnsafeBufferPointer<UInt8>, special: Bool) throws -> [Int] {
     switch policy {
-    case .never: return nil
+    case .never: return []
     case .always:
+      if !parts.prefix.isEmpty { return parts.prefix }
       guard let bos else {
         throw EngineError(.token, "this vocabulary has no begin-of-sequence token; use the automatic choice or none")
       }
-      return bos
+      return [bos]
     case .automatic:
-      guard addsBOS, let bos else { return nil }
-      let isThere = special && !text.isEmpty && self.special.match(text, at: 0, controls: true)?.token == bos
-      return isThere ? nil : bos
+      let isThere = special && parts.prefix.first.map { $0 == parts.special.first(text) } ?? false
+      return isThere ? [] : parts.prefix
     }
   }
 
-  /// The exact bytes that `ids` stand for, special tokens spelt out. Throws `.token` on an id outside the vocabulary.
+  /// The exact bytes that `ids` stand for, special tokens spelt out, without the space that encoding put in front of
+  /// the text where the tokenizer does that (Llama 2). Throws `.token` on an id that no token has.
   public func decode(_ ids: [Int]) throws -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(ids.count * 4)
-    for id in ids { try appendBytes(of: id, to: &bytes) }
+    var first = 0
+    for (index, id) in ids.enumerated() {
+      bytes += try printed(id)
+      if index == 0 { first = bytes.count }
+    }
+    parts.decoder.cutLeading(of: &bytes, first: first)
     return bytes
   }
 
-  /// The bytes of one token: whole characters or a part of one. Throws `.token` on an id outside the vocabulary.
-  public func tokenBytes(_ id: Int) throws -> [UInt8] { try decode([id]) }
+  /// The bytes of one token, wherever it stands: whole characters or a part of one. Throws `.token` on an id that no
+  /// token has.
+  public func tokenBytes(_ id: Int) throws -> [UInt8] { Array(try printed(id)) }
 
-  /// The bytes of each token. Throws `.token` on an id outside the vocabulary.
+  /// The bytes of each token. Throws `.token` on an id that no token has.
   public func tokenStrings(_ ids: [Int]) throws -> [[UInt8]] { try ids.map(tokenBytes) }
 
-  private func appendBytes(of id: Int, to output: inout [UInt8]) throws {
-    guard kinds.indices.contains(id) else {
+  private func printed(_ id: Int) throws -> ArraySlice<UInt8> {
+    guard (0..<vocabularySize).contains(id) else {
       throw EngineError(.token, "token id \(id) is outside the vocabulary, which has ids 0 to \(vocabularySize - 1)")
     }
-    let bytes = tokens[id]
-    guard spellsSpaces else { return output.append(contentsOf: bytes) }
-    switch kinds[id] {
-    case .byte:
-      let digits = bytes.dropFirst(3).dropLast()
-      output.append(UInt8(String(decoding: digits, as: UTF8.self), radix: 16) ?? 0)
-    case .normal, .unused:
-      var index = bytes.startIndex
-      while index < bytes.endIndex {
-        if bytes[index] == 0xE2, bytes[index...].starts(with: SentencePieceModel.space) {
-          output.append(0x20)
-          index += 3
-        } else {
-          output.append(bytes[index])
-          index += 1
-        }
-      }
-    default: output.append(contentsOf: bytes)
-    }
+    guard !parts.missing.contains(id) else { throw EngineError(.token, "no token of the vocabulary has id \(id)") }
+    return parts.printed[id]
   }
 
   /// The id of a token given as text: a special token (`<|im_end|>`), else an ordinary one, as it prints (` the`) or as
   /// the vocabulary spells it (`▁the`, `Ġthe`, `<0x0A>`).
   public func id(of token: String) -> Int? {
     let bytes = Array(token.utf8)
-    if let id = special.find(bytes) ?? model.find(bytes) { return id }
-    return kinds.indices.first { kinds[$0] == .byte && spellsSpaces && tokens[$0].elementsEqual(bytes) }
-  }
-}
-
-extension ByteStringList {
-  /// Appends what a spelling in GPT-2's alphabet stands for; the spelling itself, and false, where it is not in that.
-  fileprivate mutating func appendDecoded(_ spelling: ArraySlice<UInt8>) -> Bool {
-    appendBytes { bytes in
-      if ByteAlphabet.decode(spelling, into: &bytes) { return true }
-      bytes.append(contentsOf: spelling)
-      return false
-    }
+    return parts.special.find(bytes) ?? parts.model.find(bytes) ?? parts.normalizedSpecial.find(bytes)
   }
 }

@@ -1,4 +1,4 @@
-/// A tokenizer as a file describes it, before anything is built from it.
+/// A tokenizer as a GGUF file describes it, before anything is built from it.
 struct TokenizerVocabulary: Sendable {
   /// What a token is for; the numbers of `tokenizer.ggml.token_type`.
   enum Kind: UInt8, Sendable {
@@ -25,6 +25,7 @@ struct TokenizerVocabulary: Sendable {
   /// Nil: the model's usual choice.
   var addsBOS: Bool?
   var addsSpacePrefix: Bool?
+  var chatTemplate: String?
 
   /// Checks what every model needs, and gives the kind of each token. Throws `.token`.
   func checkedKinds() throws -> [Kind] {
@@ -50,11 +51,23 @@ struct TokenizerVocabulary: Sendable {
 
   /// The byte that a token of kind `byte` stands for, spelt `<0x0A>`. Throws `.token`.
   func byteValue(_ index: Int) throws -> UInt8 {
-    let text = tokens[index]
-    let digits = text.dropFirst(3).dropLast().map { Character(UnicodeScalar($0)).hexDigitValue }
-    guard text.starts(with: "<0x".utf8), text.last == 0x3E, digits.count == 2, let high = digits[0], let low = digits[1]
-    else { throw Self.damaged("byte token \(index) is \(tokens.quoted(index)), not of the form <0x0A>") }
-    return UInt8(high * 16 + low)
+    guard let value = ByteFallback.value(tokens[index]) else {
+      throw Self.damaged("byte token \(index) is \(tokens.quoted(index)), not of the form <0x0A>")
+    }
+    return value
+  }
+
+  /// The token for each byte, or -1. Throws `.token` where two stand for the same.
+  func byteTokens(_ kinds: [Kind]) throws -> [Int32] {
+    var result = [Int32](repeating: -1, count: 256)
+    for index in kinds.indices where kinds[index] == .byte {
+      let byte = Int(try byteValue(index))
+      guard result[byte] < 0 else {
+        throw Self.damaged("tokens \(result[byte]) and \(index) both stand for byte \(byte)")
+      }
+      result[byte] = Int32(index)
+    }
+    return result
   }
 
   static func damaged(_ what: String) -> EngineError { EngineError(.token, "the vocabulary is damaged: \(what)") }
@@ -80,6 +93,7 @@ extension TokenizerVocabulary {
     unknown = try file.int(ifPresent: prefix + "unknown_token_id")
     addsBOS = try file.bool(ifPresent: prefix + "add_bos_token")
     addsSpacePrefix = try file.bool(ifPresent: prefix + "add_space_prefix")
+    chatTemplate = try file.string(ifPresent: "tokenizer.chat_template")
     for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
       if let id = try file.int(ifPresent: prefix + key), !ends.contains(id) { ends.append(id) }
     }

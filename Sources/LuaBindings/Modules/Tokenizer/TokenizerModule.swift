@@ -23,7 +23,9 @@ public final class TokenizerObject: LuaObject {
         return call.push(encoding.ids, encoding.spans.map { [$0.lowerBound + 1, $0.upperBound] })
       },
       Function(
-        "decode", "t:decode(ids)", "The exact bytes of tokens.", results: "string",
+        "decode", "t:decode(ids)",
+        "The exact bytes of tokens, without the space that some tokenizers (Llama 2) put in front of every text.",
+        results: "string",
         example: "local t = tokenizer.load(\"model.gguf\")\nprint(t:decode(t:encode(\"Hello\")))"
       ) { call in
         let tokenizer = try call.this(TokenizerObject.self).tokenizer
@@ -37,12 +39,12 @@ extension Module {
     "tokenizer", "Tokenizers on their own.",
     functions: [
       Function(
-        "load", "tokenizer.load(path)", "Reads the tokenizer of a .gguf file or of a model in the store.",
+        "load", "tokenizer.load(path)",
+        "Reads a tokenizer.json, or the tokenizer of a Hugging Face folder, a .gguf file or a model in the store.",
         results: "tokenizer", example: "local t = tokenizer.load(\"smollm2-135m-instruct\")\nprint(#t:encode(\"Hello world\"))"
       ) { call in
         let path = try ModelStore().resolve(try call.argument(1).string())
-        guard path.hasSuffix(".gguf") else { throw call.error("\(path) is no .gguf file", kind: .file) }
-        return call.push(TokenizerObject(try Tokenizer(gguf: try GGUFFile(path: path))))
+        return call.push(TokenizerObject(try Tokenizer(path: path)))
       }
     ],
     types: [TokenizerObject.self])

@@ -1,0 +1,54 @@
+import Foundation
+
+extension Tokenizer {
+  /// Reads the tokenizer of a `.gguf` file, a `tokenizer.json`, or a Hugging Face folder that holds one.
+  ///
+  /// Throws `.missing` where there is none, `.token` or `.file` where it is damaged or of an unknown type, and names the
+  /// file.
+  public convenience init(path: String) throws {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw EngineError(.missing, "no tokenizer at \(path): there is no such file or folder")
+    }
+    if isFolder.boolValue {
+      try self.init(folder: path)
+    } else if path.hasSuffix(".gguf") {
+      try self.init(gguf: GGUFFile(path: path))
+    } else {
+      try self.init(json: path)
+    }
+  }
+
+  /// Reads `tokenizer.json` of a Hugging Face folder, with `tokenizer_config.json`, `special_tokens_map.json` and
+  /// `chat_template.jinja` where they are. Throws `.missing` where the folder has no tokenizer.
+  public convenience init(folder: String) throws {
+    let path = "\(folder)/tokenizer.json"
+    guard access(path, F_OK) == 0 else {
+      let others = ["tokenizer.model", "vocab.json", "vocab.txt"].filter { access("\(folder)/\($0)", F_OK) == 0 }
+      let hint = others.isEmpty ? "" : " (\(others.joined(separator: ", ")) alone cannot be read)"
+      throw EngineError(.missing, "\(folder) has no tokenizer.json\(hint); give token ids instead of text")
+    }
+    try self.init(json: path)
+  }
+
+  /// Reads the tokenizer of a GGUF file. Throws `.missing` where it has none, `.token` where it is damaged or of an
+  /// unknown type, and names the file.
+  public convenience init(gguf file: GGUFFile) throws {
+    self.init(try Self.naming(file.path) { try TokenizerParts(TokenizerVocabulary(gguf: file)) })
+  }
+
+  private convenience init(json path: String) throws {
+    let folder = (path as NSString).deletingLastPathComponent
+    let settings = try TokenizerSettings(folder: folder.isEmpty ? "." : folder)
+    self.init(try Self.naming(path) { try TokenizerParts(TokenizerFile(path: path), settings: settings) })
+  }
+
+  /// Puts the file in front of what is wrong with it.
+  private static func naming<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as EngineError where [.token, .file].contains(error.kind) && !error.message.contains(path) {
+      throw EngineError(error.kind, "\(path): \(error.message)")
+    }
+  }
+}
