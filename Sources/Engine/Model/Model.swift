@@ -33,18 +33,12 @@ public final class Model: @unchecked Sendable {
     decoder = Decoder(weights: weights)
     let tokenizer = try source.tokenizer()
     self.tokenizer = tokenizer
-    if let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize {
-      throw EngineError(
-        .file,
-        "\(source.path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
-          + "\(configuration.vocabularySize) rows")
-    }
-    let jinja = try source.gguf?.string(ifPresent: "tokenizer.chat_template")
     let template = tokenizer.flatMap {
-      ChatTemplate(source: jinja, family: source.configuration.family, tokenizer: $0)
+      ChatTemplate(source: $0.chatTemplate, family: source.configuration.family, tokenizer: $0)
     }
     self.template = template
-    var stops = try tokenizer?.endTokens ?? source.endTokens()
+    var stops = tokenizer?.endTokens ?? []
+    for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
     if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
     hash = try Fingerprint.ofModel(source.path)

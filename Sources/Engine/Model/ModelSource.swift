@@ -71,8 +71,21 @@ struct ModelSource: Sendable {
 
   /// The tokenizer that comes with the weights; nil where none does.
   func tokenizer() throws -> Tokenizer? {
-    guard let gguf, gguf.keyNames.contains("tokenizer.ggml.model") else { return nil }
-    return try Tokenizer(gguf: gguf)
+    let tokenizer: Tokenizer
+    if let gguf {
+      guard gguf.keyNames.contains("tokenizer.ggml.model") else { return nil }
+      tokenizer = try Tokenizer(gguf: gguf)
+    } else {
+      guard FileManager.default.fileExists(atPath: path + "/tokenizer.json") else { return nil }
+      tokenizer = try Tokenizer(folder: path)
+    }
+    guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+      throw EngineError(
+        .file,
+        "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
+          + "\(configuration.vocabularySize) rows")
+    }
+    return tokenizer.covering(ids: configuration.vocabularySize)
   }
 
   /// Where a weight lies in this container.

@@ -16,6 +16,13 @@ public final class Tokenizer: Sendable {
     workspaces = WorkspacePool(patterns: parts.patterns)
   }
 
+  /// The same tokenizer for an embedding of `ids` rows: ids that no token has print as nothing.
+  func covering(ids: Int) -> Tokenizer {
+    var parts = parts
+    parts.rows = ids
+    return Tokenizer(parts)
+  }
+
   convenience init(_ vocabulary: TokenizerVocabulary) throws { self.init(try TokenizerParts(vocabulary)) }
 
   /// One more than the highest token id.
@@ -123,9 +130,13 @@ public final class Tokenizer: Sendable {
 
   private func printed(_ id: Int) throws -> ArraySlice<UInt8> {
     guard (0..<vocabularySize).contains(id) else {
+      if (0..<parts.rows).contains(id) { return [] }
       throw EngineError(.token, "token id \(id) is outside the vocabulary, which has ids 0 to \(vocabularySize - 1)")
     }
-    guard !parts.missing.contains(id) else { throw EngineError(.token, "no token of the vocabulary has id \(id)") }
+    guard !parts.missing.contains(id) else {
+      if parts.rows > 0 { return [] }
+      throw EngineError(.token, "no token of the vocabulary has id \(id)")
+    }
     return parts.printed[id]
   }
 

@@ -21,6 +21,8 @@ struct TokenizerParts: Sendable {
   var suffix: [Int] = []
   /// The chat template as the file has it, in Jinja.
   var chatTemplate: String?
+  /// Rows of the embedding that the ids belong to, where there is one: ids that no token has then print nothing.
+  var rows = 0
 
   /// Compiles a pattern and gives its index.
   static func add(_ pattern: Pattern, to patterns: inout [Pattern]) -> Int {
