@@ -100,43 +100,40 @@ import Testing
       let inputs = 256 * (1 + random.below(4)), rows = 1 + random.below(40), m = 1 + random.below(9)
       let weights = blocks(type, rows: rows, inputs: inputs, &random), x = normals(m * inputs, &random)
       let groups = inputs / 32, rowBytes = weights.count / rows
-      var q = [Int8](repeating: 0, count: m * inputs), scales = [Float](repeating: 0, count: m * groups), sums = scales
+      var q = [Int8](repeating: 0, count: m * inputs), pairs = [Float](repeating: 0, count: 2 * m * groups)
       for r in 0..<m {
         q.withUnsafeMutableBufferPointer { q in
-          scales.withUnsafeMutableBufferPointer { scales in
-            sums.withUnsafeMutableBufferPointer { sums in
-              x.withUnsafeBufferPointer {
-                ck_quantize_row(
-                  inputs, $0.baseAddress! + r * inputs, q.baseAddress! + r * inputs, scales.baseAddress! + r * groups,
-                  sums.baseAddress! + r * groups)
-              }
+          pairs.withUnsafeMutableBufferPointer { pairs in
+            x.withUnsafeBufferPointer {
+              ck_quantize_row(
+                inputs, $0.baseAddress! + r * inputs, q.baseAddress! + r * inputs, pairs.baseAddress! + 2 * r * groups)
             }
           }
         }
       }
       var fast = [Float](repeating: 0, count: m * rows), plain = fast
-      ck_quantized_multiply(type.rawValue, m, rows, inputs, q, scales, sums, weights, rowBytes, &fast, rows)
-      ck_quantized_multiply_reference(type.rawValue, m, rows, inputs, q, scales, weights, rowBytes, &plain, rows)
+      ck_quantized_multiply(type.rawValue, m, rows, inputs, q, pairs, weights, rowBytes, &fast, rows)
+      ck_quantized_multiply_reference(type.rawValue, m, rows, inputs, q, pairs, weights, rowBytes, &plain, rows)
       let scale = plain.map(abs).max()!
       // Exact within a group of 32; up to 32 groups are summed in float32.
       #expect(maxDifference("\(type.name) \(m) x \(rows) x \(inputs)", fast, plain) <= 2e-6 * scale)
       // Rounding x to 8 bits in groups moves each value by half of the largest's 127th at most.
-      var back = [Float](repeating: 0, count: inputs)
-      ck_dequantize_row(inputs, q, scales, &back)
       for g in 0..<groups {
         let part = g * 32..<(g + 1) * 32, top = x[part].map(abs).max()!
-        #expect(part.allSatisfy { abs(back[$0] - x[$0]) <= top / 254 * 1.001 })
+        #expect(part.allSatisfy { abs(pairs[2 * g] * Float(q[$0]) - x[$0]) <= top / 254 * 1.001 })
+        let sum = part.reduce(0) { $0 + Int(q[$1]) }
+        #expect(pairs[2 * g + 1] == pairs[2 * g] * Float(sum))
       }
     }
   }
 
   @Test func valuesThatAreNotFiniteAreNotRoundedAway() {
     var x = [Float](repeating: 1, count: 64), q = [Int8](repeating: 0, count: 64)
-    var scales = [Float](repeating: 0, count: 2), sums = scales
+    var pairs = [Float](repeating: 0, count: 4)
     for bad in [Float.nan, .infinity, -.infinity] {
       x[40] = bad
-      ck_quantize_row(64, x, &q, &scales, &sums)
-      #expect(scales[0] == 1.0 / 127 && scales[1].isNaN && sums[1].isNaN)
+      ck_quantize_row(64, x, &q, &pairs)
+      #expect(pairs[0] == 1.0 / 127 && pairs[2].isNaN && pairs[3].isNaN)
     }
   }
 }

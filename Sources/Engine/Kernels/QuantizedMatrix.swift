@@ -56,23 +56,20 @@ final class QuantizedMatrix: WeightMatrix {
     let inputs = inputs, groups = inputs / Int(CK_GROUP)
     for first in stride(from: 0, to: rows, by: QuantizedMatrix.roundedRows) {
       let count = min(QuantizedMatrix.roundedRows, rows - first)
-      let scales = ck_scratch(CK_SCRATCH_ROUNDED, 2 * count * groups * 4 + count * inputs)
+      let pairs = ck_scratch(CK_SCRATCH_ROUNDED, 2 * count * groups * 4 + count * inputs)
         .bindMemory(to: Float.self, capacity: 1)
-      let sums = scales + count * groups
-      let bytes = UnsafeMutableRawPointer(sums + count * groups).bindMemory(to: Int8.self, capacity: 1)
+      let bytes = UnsafeMutableRawPointer(pairs + 2 * count * groups).bindMemory(to: Int8.self, capacity: 1)
       parallelRanges(count, minimum: 4) { range in
         for row in range {
-          ck_quantize_row(
-            inputs, x + (first + row) * ldx, bytes + row * inputs, scales + row * groups, sums + row * groups)
+          ck_quantize_row(inputs, x + (first + row) * ldx, bytes + row * inputs, pairs + 2 * row * groups)
         }
       }
-      product(bytes, scales, sums, count, y + first * ldy, ldy)
+      product(bytes, pairs, count, y + first * ldy, ldy)
     }
   }
 
   private func product(
-    _ q: UnsafePointer<Int8>, _ scales: UnsafePointer<Float>, _ sums: UnsafePointer<Float>, _ rows: Int,
-    _ y: UnsafeMutablePointer<Float>, _ ldy: Int
+    _ q: UnsafePointer<Int8>, _ pairs: UnsafePointer<Float>, _ rows: Int, _ y: UnsafeMutablePointer<Float>, _ ldy: Int
   ) {
     let parts = max(1, min(outputs, max(outputs / 64, 4 * threadCount)))
     parallel(parts) { part in
@@ -81,7 +78,7 @@ final class QuantizedMatrix: WeightMatrix {
         let first = max(low, segment.rows.lowerBound), last = min(high, segment.rows.upperBound)
         guard first < last else { continue }
         ck_quantized_multiply(
-          segment.type, rows, last - first, self.inputs, q, scales, sums,
+          segment.type, rows, last - first, self.inputs, q, pairs,
           self.memory.base + segment.offset + (first - segment.rows.lowerBound) * segment.rowBytes, segment.rowBytes,
           y + first, ldy)
       }

@@ -11,17 +11,16 @@ enum { CK_GROUP = 32 };
 /// Whether ck_quantized_multiply knows a `ggml_type`: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K.
 bool ck_can_multiply(uint32_t type);
 
-/// Rounds one row x [k], k a multiple of 32: x ≈ scales[g] * q in group g; sums[g] = scales[g] * sum of q. A group with a
-/// value that is not finite gets a scale of NaN, so that the product says so.
-void ck_quantize_row(size_t k, const float *x, int8_t *q, float *scales, float *sums);
-/// out [k] = the values that the rounded row stands for.
-void ck_dequantize_row(size_t k, const int8_t *q, const float *scales, float *out);
+/// Rounds one row x [k], k a multiple of 32, to x ≈ scale * q with a scale for each group: pairs [k / 32, 2] gets the scale
+/// and the sum of what the group's q stand for. A group with a value that is not finite gets a scale of NaN, so that the
+/// product says so.
+void ck_quantize_row(size_t k, const float *x, int8_t *q, float *pairs);
 
 /// y [m, rows] at distance ldy = x [m, k] wᵀ for weight rows of `row_bytes` each, one after the other.
-/// q [m, k], scales and sums [m, k / 32]. A row's result does not depend on m.
-void ck_quantized_multiply(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q, const float *scales,
-                           const float *sums, const void *weights, size_t row_bytes, float *y, size_t ldy);
+/// q [m, k], pairs [m, k / 32, 2]. A row's result does not depend on m.
+void ck_quantized_multiply(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q, const float *pairs,
+                           const void *weights, size_t row_bytes, float *y, size_t ldy);
 /// The same, plainly, from dequantised weights in double.
 void ck_quantized_multiply_reference(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q,
-                                     const float *scales, const void *weights, size_t row_bytes, float *y, size_t ldy);
+                                     const float *pairs, const void *weights, size_t row_bytes, float *y, size_t ldy);
 #endif
