@@ -41,20 +41,7 @@ extension Family {
         .up: .init("transformer.h.%.mlp.c_fc.weight", isTransposed: true),
         .down: .init("transformer.h.%.mlp.c_proj.weight", isTransposed: true),
       ],
-      gguf: [
-        .embedding: "token_embd.weight",
-        .positionEmbedding: "position_embd.weight",
-        .finalNorm: "output_norm.weight",
-        .unembedding: "output.weight",
-        .attentionNorm: "blk.%.attn_norm.weight",
-        .query: .init("blk.%.attn_qkv.weight", part: 0, of: 3),
-        .key: .init("blk.%.attn_qkv.weight", part: 1, of: 3),
-        .value: .init("blk.%.attn_qkv.weight", part: 2, of: 3),
-        .output: "blk.%.attn_output.weight",
-        .mlpNorm: "blk.%.ffn_norm.weight",
-        .up: "blk.%.ffn_up.weight",
-        .down: "blk.%.ffn_down.weight",
-      ],
+      gguf: TensorNames.fusedGGUF.merging([.positionEmbedding: "position_embd.weight"]) { $1 },
       prefix: "transformer.", otherPrefixes: [""],
       ignoredSuffixes: ["attn.bias", "attn.masked_bias"]))
 }

@@ -37,19 +37,7 @@ extension Family {
         .up: "gpt_neox.layers.%.mlp.dense_h_to_4h.weight",
         .down: "gpt_neox.layers.%.mlp.dense_4h_to_h.weight",
       ],
-      gguf: [
-        .embedding: "token_embd.weight",
-        .finalNorm: "output_norm.weight",
-        .unembedding: "output.weight",
-        .attentionNorm: "blk.%.attn_norm.weight",
-        .query: .init("blk.%.attn_qkv.weight", part: 0, of: 3),
-        .key: .init("blk.%.attn_qkv.weight", part: 1, of: 3),
-        .value: .init("blk.%.attn_qkv.weight", part: 2, of: 3),
-        .output: "blk.%.attn_output.weight",
-        .mlpNorm: "blk.%.ffn_norm.weight",
-        .up: "blk.%.ffn_up.weight",
-        .down: "blk.%.ffn_down.weight",
-      ],
+      gguf: TensorNames.fusedGGUF,
       prefix: "gpt_neox.", otherPrefixes: [""],
       ignoredSuffixes: ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"]))
 }

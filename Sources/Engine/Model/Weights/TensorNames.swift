@@ -78,6 +78,21 @@ struct TensorNames: Sendable {
       .down: "blk.%.ffn_down.weight",
     ])
 
+  /// GGUF's names where one matrix holds queries, keys and values, and the MLP has no gate.
+  static let fusedGGUF: [WeightRole: WeightPlace] = [
+    .embedding: "token_embd.weight",
+    .finalNorm: "output_norm.weight",
+    .unembedding: "output.weight",
+    .attentionNorm: "blk.%.attn_norm.weight",
+    .query: .init("blk.%.attn_qkv.weight", part: 0, of: 3),
+    .key: .init("blk.%.attn_qkv.weight", part: 1, of: 3),
+    .value: .init("blk.%.attn_qkv.weight", part: 2, of: 3),
+    .output: "blk.%.attn_output.weight",
+    .mlpNorm: "blk.%.ffn_norm.weight",
+    .up: "blk.%.ffn_up.weight",
+    .down: "blk.%.ffn_down.weight",
+  ]
+
   func with(checkpoint: [WeightRole: WeightPlace], gguf: [WeightRole: WeightPlace]) -> TensorNames {
     TensorNames(
       checkpoint: self.checkpoint.merging(checkpoint) { $1 }, gguf: self.gguf.merging(gguf) { $1 }, prefix: prefix,
