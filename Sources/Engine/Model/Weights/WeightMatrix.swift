@@ -32,8 +32,8 @@ extension WeightPrecision {
     return try pack(outputs: rows.outputs, inputs: rows.inputs) { try rows.read($0, into: $1) }
   }
 
-  /// Packs weights that `fill` writes. oneDNN where it is at its best: it has AVX-512 code for both types and AVX2 code
-  /// for neither, where its general product stays at 80 % of what `PanelMatrix` reaches.
+  /// Packs weights that `fill` writes. oneDNN where the CPU has instructions that its packed products use; with AVX2
+  /// alone it falls back on a general product, which `PanelMatrix` beats.
   func pack(outputs: Int, inputs: Int, fill: WeightFill) throws -> any WeightMatrix {
     let isOneDNN = self == .bf16 ? ck_has_bf16() : ck_has_avx512()
     let type: PanelMatrix.Element = self == .bf16 ? .bf16 : .f32
