@@ -12,10 +12,10 @@ public struct Gradients {
   /// Gradient of the operation's result.
   public private(set) var upstream: Tensor
 
-  init(count: Int, workspace: Workspace) {
+  init(count: Int, workspace: Workspace) throws {
     entries = Array(repeating: nil, count: count)
     self.workspace = workspace
-    upstream = Tensor(storage: TensorStorage(count: 0), offset: 0, shape: [0])
+    upstream = Tensor(storage: try TensorStorage(count: 0), offset: 0, shape: [0])
   }
 
   /// Whether input number `input` of the operation leads to a parameter; work for one that does not can be left out.

@@ -61,7 +61,7 @@ public final class Tape {
     defer { reset() }
     let one = try buffer(loss.value.shape)
     one.mutablePointer[0] = 1
-    var gradients = Gradients(count: nodes.count, workspace: workspace)
+    var gradients = try Gradients(count: nodes.count, workspace: workspace)
     gradients.start(at: last, with: one)
     for place in stride(from: last, through: 0, by: -1) {
       guard let upstream = gradients.take(place) else { continue }

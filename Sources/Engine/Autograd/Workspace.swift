@@ -18,7 +18,7 @@ final class Workspace {
       releaseUnused()
       try TensorMemory.reserve(capacity * MemoryLayout<Float>.stride, for: shape)
     }
-    let storage = TensorStorage(count: capacity)
+    let storage = try TensorStorage(count: capacity)
     buffers[capacity, default: []].append(storage)
     return Tensor(storage: storage, offset: 0, shape: shape)
   }

@@ -1,5 +1,6 @@
 // Float32 to the half formats, rounded to nearest, ties to even.
 #include "encode.h"
+#include "bf16.h"
 #include <math.h>
 #include <string.h>
 
@@ -22,12 +23,6 @@ static uint16_t half_of(float value) {
   return sign | (uint16_t)((rounded - (112u << 23)) >> 13);  // exponents differ by 127 - 15
 }
 
-static uint16_t brain_of(float value) {
-  const uint32_t bits = bits_of(value);
-  if ((bits & 0x7fffffff) > infinite) return (uint16_t)(bits >> 16) | 0x40;
-  return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
 size_t ck_encode_f16(const float *source, size_t count, uint16_t *out) {
   size_t beyond = 0;
   for (size_t i = 0; i < count; i++) {
@@ -37,10 +32,10 @@ size_t ck_encode_f16(const float *source, size_t count, uint16_t *out) {
   return beyond;
 }
 
-size_t ck_encode_bf16(const float *source, size_t count, uint16_t *out) {
+CK_CLONES size_t ck_encode_bf16(const float *source, size_t count, uint16_t *out) {
   size_t beyond = 0;
   for (size_t i = 0; i < count; i++) {
-    out[i] = brain_of(source[i]);
+    out[i] = (uint16_t)bf16_bits(source[i]);
     beyond += (out[i] & 0x7fff) == 0x7f80 && (bits_of(source[i]) & 0x7fffffff) != infinite;
   }
   return beyond;

@@ -1,7 +1,8 @@
 // Products with packed panels. A tile is 6 rows of x by 16 outputs (AVX2: 12 sums in registers) or 6 by 32 (AVX-512): each
 // value of x loaded is used 16 or 32 times, each weight 6 times. Long rows are cut so that a panel's part stays in the
-// first or second cache; the cut stores sums and loads them again, which changes nothing.
+// first or second cache; the cut stores sums and loads them again, which changes nothing. With `add`, sums start from y.
 #include "panels.h"
+#include "bf16.h"
 #include "dispatch.h"
 #include <string.h>
 
@@ -48,12 +49,12 @@ TILE_KERNELS(bf16, LOAD_BF16, 2)
 // All rows of x against PANELS whole panels.
 #define SWEEP(TYPE, SIZE, PANELS)                                                                                    \
   CK_INLINE void sweep_##TYPE##_##PANELS(size_t m, size_t k, const float *x, size_t ldx, const char *w, float *y,    \
-                                         size_t ldy) {                                                               \
+                                         size_t ldy, int add) {                                                      \
     size_t next = k * CK_PANEL * SIZE;                                                                               \
     for (size_t start = 0; start < k; start += CUT) {                                                                \
       size_t here = k - start < CUT ? k - start : CUT, row = 0;                                                      \
       const char *part = w + start * CK_PANEL * SIZE;                                                                \
-      int more = start > 0;                                                                                          \
+      int more = add || start > 0;                                                                                   \
       for (; row + TILE <= m; row += TILE)                                                                           \
         tile_##TYPE##_6_##PANELS(here, x + row * ldx + start, ldx, part, next, y + row * ldy, ldy, more);            \
       const float *xr = x + row * ldx + start;                                                                       \
@@ -76,11 +77,13 @@ SWEEP(bf16, 2, 2)
 // The last panel, when it is not full: into a small block first.
 #define REST(TYPE)                                                                                        \
   CK_INLINE void rest_##TYPE(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const char *w, float *y, \
-                             size_t ldy) {                                                                \
-    float block[TILE * CK_PANEL];                                                                         \
+                             size_t ldy, int add) {                                                       \
+    float block[TILE * CK_PANEL] = {0};                                                                   \
     for (size_t row = 0; row < m; row += TILE) {                                                          \
       size_t rows = m - row < TILE ? m - row : TILE;                                                      \
-      sweep_##TYPE##_1(rows, k, x + row * ldx, ldx, w, block, CK_PANEL);                                  \
+      if (add)                                                                                            \
+        for (size_t r = 0; r < rows; r++) memcpy(block + r * CK_PANEL, y + (row + r) * ldy, columns * sizeof(float)); \
+      sweep_##TYPE##_1(rows, k, x + row * ldx, ldx, w, block, CK_PANEL, add);                             \
       for (size_t r = 0; r < rows; r++) memcpy(y + (row + r) * ldy, block + r * CK_PANEL, columns * sizeof(float)); \
     }                                                                                                     \
   }
@@ -89,13 +92,13 @@ REST(bf16)
 
 #define MULTIPLY(NAME, TARGET, TYPE, SIZE, PANELS)                                                               \
   TARGET static void NAME(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const char *w, float *y, \
-                          size_t ldy) {                                                                          \
+                          size_t ldy, int add) {                                                                 \
     size_t column = 0, panel = k * CK_PANEL * SIZE;                                                              \
     for (; column + PANELS * CK_PANEL <= columns; column += PANELS * CK_PANEL, w += PANELS * panel)              \
-      sweep_##TYPE##_##PANELS(m, k, x, ldx, w, y + column, ldy);                                                 \
+      sweep_##TYPE##_##PANELS(m, k, x, ldx, w, y + column, ldy, add);                                            \
     for (; column + CK_PANEL <= columns; column += CK_PANEL, w += panel)                                         \
-      sweep_##TYPE##_1(m, k, x, ldx, w, y + column, ldy);                                                        \
-    if (column < columns) rest_##TYPE(m, columns - column, k, x, ldx, w, y + column, ldy);                       \
+      sweep_##TYPE##_1(m, k, x, ldx, w, y + column, ldy, add);                                                   \
+    if (column < columns) rest_##TYPE(m, columns - column, k, x, ldx, w, y + column, ldy, add);                  \
   }
 #if defined(__x86_64__)
 MULTIPLY(f32_512, __attribute__((target("arch=x86-64-v4"))), f32, 4, 2)
@@ -106,46 +109,25 @@ MULTIPLY(bf16_256, __attribute__((target("arch=x86-64-v3"))), bf16, 2, 1)
 MULTIPLY(f32_any, , f32, 4, 1)
 MULTIPLY(bf16_any, , bf16, 2, 1)
 
-void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
-                       const void *panels, float *y, size_t ldy) {
+static void multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                     const void *panels, float *y, size_t ldy, int add) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("x86-64-v4"))
-    return (type == CK_PANEL_F32 ? f32_512 : bf16_512)(m, columns, k, x, ldx, panels, y, ldy);
+    return (type == CK_PANEL_F32 ? f32_512 : bf16_512)(m, columns, k, x, ldx, panels, y, ldy, add);
   if (__builtin_cpu_supports("x86-64-v3"))
-    return (type == CK_PANEL_F32 ? f32_256 : bf16_256)(m, columns, k, x, ldx, panels, y, ldy);
+    return (type == CK_PANEL_F32 ? f32_256 : bf16_256)(m, columns, k, x, ldx, panels, y, ldy, add);
 #endif
-  (type == CK_PANEL_F32 ? f32_any : bf16_any)(m, columns, k, x, ldx, panels, y, ldy);
+  (type == CK_PANEL_F32 ? f32_any : bf16_any)(m, columns, k, x, ldx, panels, y, ldy, add);
 }
 
-void ck_panel_multiply_reference(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
-                                 const void *panels, float *y, size_t ldy) {
-  for (size_t r = 0; r < m; r++)
-    for (size_t c = 0; c < columns; c++) {
-      double sum = 0;
-      for (size_t i = 0; i < k; i++) {
-        size_t at = (c / CK_PANEL * k + i) * CK_PANEL + c % CK_PANEL;
-        float w;
-        if (type == CK_PANEL_F32) w = ((const float *)panels)[at];
-        else {
-          uint32_t bits = (uint32_t)((const uint16_t *)panels)[at] << 16;
-          memcpy(&w, &bits, 4);
-        }
-        sum += (double)x[r * ldx + i] * w;
-      }
-      y[r * ldy + c] = (float)sum;
-    }
+void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                       const void *panels, float *y, size_t ldy) {
+  multiply(type, m, columns, k, x, ldx, panels, y, ldy, 0);
 }
 
-// To nearest even; NaN stays NaN.
-CK_INLINE uint32_t bf16_bits(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
-  return x == x ? rounded >> 16 : bits >> 16 | 0x40;
-}
-
-CK_CLONES void ck_to_bf16(size_t n, const float *x, uint16_t *out) {
-  for (size_t i = 0; i < n; i++) out[i] = (uint16_t)bf16_bits(x[i]);
+void ck_panel_multiply_add(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                           const void *panels, float *y, size_t ldy) {
+  multiply(type, m, columns, k, x, ldx, panels, y, ldy, 1);
 }
 
 CK_CLONES void ck_round_bf16(size_t n, const float *x, float *out) {
@@ -172,4 +154,25 @@ void ck_pack_panels(enum ck_panel_type type, size_t rows, size_t k, const float 
     if (type == CK_PANEL_F32) pack_f32(here, k, weights + row * k, (float *)panels + at);
     else pack_bf16(here, k, weights + row * k, (uint16_t *)panels + at);
   }
+}
+
+CK_CLONES static void place_f32(size_t k, size_t n, const float *x, size_t ldx, float *panels, size_t next) {
+  for (size_t column = 0; column < n; column += CK_PANEL, panels += next)
+    for (size_t i = 0; i < k; i++)
+      for (size_t c = 0; c < CK_PANEL; c++)
+        panels[i * CK_PANEL + c] = column + c < n ? x[i * ldx + column + c] : 0;
+}
+
+CK_CLONES static void place_bf16(size_t k, size_t n, const float *x, size_t ldx, uint16_t *panels, size_t next) {
+  for (size_t column = 0; column < n; column += CK_PANEL, panels += next)
+    for (size_t i = 0; i < k; i++)
+      for (size_t c = 0; c < CK_PANEL; c++)
+        panels[i * CK_PANEL + c] = column + c < n ? (uint16_t)bf16_bits(x[i * ldx + column + c]) : 0;
+}
+
+void ck_pack_columns(enum ck_panel_type type, size_t first, size_t k, size_t n, const float *x, size_t ldx, size_t total,
+                     void *panels) {
+  size_t next = total * CK_PANEL, at = first * CK_PANEL;
+  if (type == CK_PANEL_F32) place_f32(k, n, x, ldx, (float *)panels + at, next);
+  else place_bf16(k, n, x, ldx, (uint16_t *)panels + at, next);
 }

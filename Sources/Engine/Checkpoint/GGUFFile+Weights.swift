@@ -17,11 +17,9 @@ extension GGUFFile: WeightSource {
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let tensor = tensors[name] else { throw missing(name) }
     try check(rows, of: name, tensor.shape)
-    guard !rows.isEmpty, let base = file.bytes.baseAddress else { return }
-    let width = tensor.shape[tensor.shape.count - 1]
-    let rowBytes = width / tensor.type.block.values * tensor.type.block.bytes
-    let start = base + tensor.range.lowerBound + rows.lowerBound * rowBytes
-    guard ck_dequantize(tensor.type.rawValue, start, rows.count * width, destination) else {
+    guard !rows.isEmpty, let stored = storedRows(of: name), let width = tensor.shape.last else { return }
+    let start = stored.base + rows.lowerBound * stored.rowBytes
+    guard ck_dequantize(stored.type, start, rows.count * width, destination) else {
       let known = GGMLType.allCases.filter { ck_can_dequantize($0.rawValue) }.map(\.name)
       throw EngineError(
         .file, "\(path): tensor \(name) is stored as \(tensor.type.name); \(known.joined(separator: " ")) can be read")

@@ -8,12 +8,36 @@ final class Decoder {
   let configuration: ModelConfiguration
   let weights: DecoderWeights
   let workspace: ActivationBuffers
-  private var tables: [Rotary: RotaryTable] = [:]
+  /// Of each layer; layers with the same rotary embedding share one.
+  let tables: [RotaryTable?]
+  /// Low-rank updates of all attached adapters, by layer and matrix; empty where there are none.
+  private var updates: [[LowRankUpdate]] = []
+  /// Drops inputs of adapters while they are trained.
+  var dropout: Dropout?
 
   init(weights: DecoderWeights) {
     self.weights = weights
     configuration = weights.source.configuration
     workspace = ActivationBuffers(configuration)
+    var known: [Rotary: RotaryTable] = [:]
+    for rotary in configuration.layers.compactMap(\.rotary) where known[rotary] == nil {
+      known[rotary] = RotaryTable(rotary)
+    }
+    tables = configuration.layers.map { $0.rotary.flatMap { known[$0] } }
+  }
+
+  /// Updates of a block's matrix, in the order of their adapters.
+  func updates(of matrix: BlockMatrix, layer: Int) -> [LowRankUpdate] {
+    updates.isEmpty ? [] : updates[layer * BlockMatrix.allCases.count + matrix.rawValue]
+  }
+
+  /// Uses these updates and no others from now on.
+  func use(_ list: [LowRankUpdate]) {
+    guard !list.isEmpty else { return updates = [] }
+    updates = Array(repeating: [], count: configuration.layerCount * BlockMatrix.allCases.count)
+    for update in list {
+      updates[update.module.layer * BlockMatrix.allCases.count + update.module.matrix.rawValue].append(update)
+    }
   }
 
   /// Runs tokens through all blocks and leaves the final residual stream in the workspace.
@@ -21,30 +45,32 @@ final class Decoder {
   /// `tokens` are the rows of all sequences, one after the other. Keys and values of the rows join each sequence's
   /// cache. Throws `.token` for ids out of range, `.interrupted` on Ctrl-C, and what hooks throw.
   /// `depth`: blocks to run, where later ones matter to nobody.
-  func forward(_ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil) throws {
+  /// `record`: keeps what gradients need.
+  func forward(
+    _ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil, record: ForwardRecord? = nil
+  ) throws {
     let rows = tokens.count, w = workspace, c = configuration
     try w.reserve(rows)
+    try record?.reserve(rows)
     var furthest = 0
     for sequence in sequences {
       for (i, position) in sequence.span.enumerated() { w.positions[sequence.row + i] = Int32(position) }
       furthest = max(furthest, sequence.span.upperBound)
     }
-    for rotary in Set(c.layers.compactMap(\.rotary)) { table(rotary).grow(to: furthest) }
+    for table in tables { table?.grow(to: furthest) }
     try embed(tokens)
     try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
     for layer in 0..<min(depth ?? c.layerCount, c.layerCount) {
-      try Interrupt.check()
-      try attention(layer, rows, sequences, plan)
-      try mlp(layer, rows, sequences, plan)
+      try block(layer, rows, sequences, plan, record?.blocks[layer])
     }
     for sequence in sequences { sequence.cache.length = sequence.span.upperBound }
   }
 
-  private func table(_ rotary: Rotary) -> RotaryTable {
-    if let table = tables[rotary] { return table }
-    let table = RotaryTable(rotary)
-    tables[rotary] = table
-    return table
+  /// Runs the workspace's stream through one block.
+  func block(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?, _ record: BlockRecord?) throws {
+    try Interrupt.check()
+    try attention(layer, rows, sequences, plan, record)
+    try mlp(layer, rows, sequences, plan, record)
   }
 
   private func embed(_ tokens: [Int]) throws {
@@ -63,7 +89,7 @@ final class Decoder {
     try failure.rethrow()
   }
 
-  private func norm(_ x: UnsafePointer<Float>, _ weights: NormWeights, into y: UnsafeMutablePointer<Float>, rows: Int) {
+  func norm(_ x: UnsafePointer<Float>, _ weights: NormWeights, into y: UnsafeMutablePointer<Float>, rows: Int) {
     let d = configuration.dModel, epsilon = Float(configuration.normEpsilon)
     weights.weight.withUnsafeBufferPointer { weight in
       let base = weight.baseAddress!
@@ -81,18 +107,21 @@ final class Decoder {
     }
   }
 
-  /// `y [rows, outputs] = x [rows, inputs] wᵀ + bias`.
+  /// `y [rows, outputs] = x [rows, inputs] wᵀ + bias`, and what adapters add.
   private func multiply(
-    _ x: UnsafePointer<Float>, _ projection: Projection, rows: Int, into y: UnsafeMutablePointer<Float>
-  ) {
-    let matrix = projection.matrix, width = matrix.outputs
-    matrix.multiply(x, rows: rows, ldx: matrix.inputs, into: y, ldy: width)
-    guard let bias = projection.bias else { return }
-    bias.withUnsafeBufferPointer { bias in
+    _ x: UnsafePointer<Float>, _ matrix: BlockMatrix, layer: Int, rows: Int, into y: UnsafeMutablePointer<Float>
+  ) throws {
+    let projection = weights.blocks[layer][matrix], width = projection.matrix.outputs
+    projection.matrix.multiply(x, rows: rows, ldx: projection.matrix.inputs, into: y, ldy: width)
+    projection.bias?.withUnsafeBufferPointer { bias in
       let base = bias.baseAddress!
       parallelRanges(rows, minimum: 16) { range in
-        for row in range { ck_add(1, width, y + row * width, width, base, width) }
+        ck_add(range.count, width, y + range.lowerBound * width, width, base, 0)
       }
+    }
+    for update in updates(of: matrix, layer: layer) {
+      let input = try dropout?.masked(x, rows: rows, module: update.module)
+      update.apply(input?.pointer ?? x, rows: rows, into: y, ldy: width)
     }
   }
 
@@ -105,18 +134,23 @@ final class Decoder {
 
   // MARK: Attention
 
-  private func attention(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?) throws {
+  private func attention(
+    _ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?, _ record: BlockRecord?
+  ) throws {
     let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, zWidth = c.headCount * c.dHead
     let keys = w.queryKeyValue + zWidth, values = keys + c.kvHeadCount * c.dHead
     try plan?.visit(.residPre, layer: layer, sequences, w.stream, stride: d)
+    record?.save(.entry, w.stream, rows: rows)
     norm(w.stream, block.attentionNorm, into: w.normed, rows: rows)
-    multiply(w.normed, block.queryKeyValue, rows: rows, into: w.queryKeyValue)
+    try multiply(w.normed, .queryKeyValue, layer: layer, rows: rows, into: w.queryKeyValue)
     try plan?.visit(.q, layer: layer, sequences, w.queryKeyValue, stride: width)
     try plan?.visit(.k, layer: layer, sequences, keys, stride: width)
     try plan?.visit(.v, layer: layer, sequences, values, stride: width)
     if c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }  // before attention joins the stream
+    record?.save(.unnormed, w.queryKeyValue, rows: rows)
     rotate(layer, rows)
+    record?.save(.queryKeyValue, w.queryKeyValue, rows: rows)
     for sequence in sequences {
       sequence.cache.store(
         layer: layer, first: sequence.span.lowerBound, rows: sequence.span.count, keys: keys + sequence.row * width,
@@ -130,18 +164,21 @@ final class Decoder {
       blockedAttention(layer, sequences, rule)
     }
     try plan?.visit(.z, layer: layer, sequences, w.weighted, stride: zWidth)
-    multiply(w.weighted, block.output, rows: rows, into: w.branch)
+    record?.save(.weighted, w.weighted, rows: rows)
+    try multiply(w.weighted, .output, layer: layer, rows: rows, into: w.branch)
+    record?.save(.attentionBranch, w.branch, rows: rows)
     if let weights = block.postAttentionNorm { norm(w.branch, weights, into: w.branch, rows: rows) }
     try plan?.visit(.attnOut, layer: layer, sequences, w.branch, stride: d)
     addBranch(rows: rows)
     if !c.isParallel { try plan?.visit(.residMid, layer: layer, sequences, w.stream, stride: d) }
+    record?.save(.middle, w.stream, rows: rows)
   }
 
   /// QK-norm where the family has it, then rotary, on queries and keys in place.
   private func rotate(_ layer: Int, _ rows: Int) {
     let w = workspace, c = configuration, block = weights.blocks[layer]
-    let rotary = c.layers[layer].rotary, table = rotary.map { self.table($0) }
-    guard rotary != nil || c.queryKeyNorm else { return }
+    let table = tables[layer]
+    guard table != nil || c.queryKeyNorm else { return }
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
     let epsilon = Float(c.normEpsilon)
     parallelRanges(rows, minimum: 16) { range in
@@ -158,10 +195,10 @@ final class Decoder {
           ck_rms_norm(c.kvHeadCount, c.dHead, start, c.dHead, weight, epsilon, start, c.dHead)
         }
       }
-      guard let rotary, let table else { return }
+      guard let table else { return }
       let positions = w.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
-      ck_rotary(range.count, c.headCount, c.dHead, rotary.dimensions, queries, width, positions, cosines, sines)
-      ck_rotary(range.count, c.kvHeadCount, c.dHead, rotary.dimensions, keys, width, positions, cosines, sines)
+      ck_rotary(range.count, c.headCount, c.dHead, table.dimensions, queries, width, positions, cosines, sines)
+      ck_rotary(range.count, c.kvHeadCount, c.dHead, table.dimensions, keys, width, positions, cosines, sines)
     }
   }
 
@@ -218,24 +255,34 @@ final class Decoder {
 
   // MARK: MLP
 
-  private func mlp(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?) throws {
+  private func mlp(
+    _ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?, _ record: BlockRecord?
+  ) throws {
     let w = workspace, c = configuration, block = weights.blocks[layer], d = c.dModel
     if !c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }
-    multiply(w.normed, block.gateUp, rows: rows, into: w.gateUp)
+    try multiply(w.normed, .gateUp, layer: layer, rows: rows, into: w.gateUp)
     let width = c.isGated ? 2 * c.dMLP : c.dMLP
     try plan?.visit(.mlpPre, layer: layer, sequences, w.gateUp, stride: width)
     if c.isGated { try plan?.visit(.mlpUp, layer: layer, sequences, w.gateUp + c.dMLP, stride: width) }
-    let activation = c.activation.kernel
-    parallelRanges(rows, minimum: 4) { range in
-      let gate = w.gateUp + range.lowerBound * width, up = c.isGated ? gate + c.dMLP : nil
-      ck_gated(range.count, c.dMLP, gate, width, up, width, w.gated + range.lowerBound * c.dMLP, c.dMLP, activation)
-    }
+    record?.save(.gateUp, w.gateUp, rows: rows)
+    activate(w.gateUp, rows: rows, into: w.gated)
     try plan?.visit(.mlpPost, layer: layer, sequences, w.gated, stride: c.dMLP)
-    multiply(w.gated, block.down, rows: rows, into: w.branch)
+    try multiply(w.gated, .down, layer: layer, rows: rows, into: w.branch)
+    record?.save(.mlpBranch, w.branch, rows: rows)
     if let weights = block.postMLPNorm { norm(w.branch, weights, into: w.branch, rows: rows) }
     try plan?.visit(.mlpOut, layer: layer, sequences, w.branch, stride: d)
     addBranch(rows: rows)
     try plan?.visit(.residPost, layer: layer, sequences, w.stream, stride: d)
+  }
+
+  /// `act(gate) * up` of rows of gate and up, or `act(up)`.
+  func activate(_ gateUp: UnsafePointer<Float>, rows: Int, into gated: UnsafeMutablePointer<Float>) {
+    let c = configuration, width = c.isGated ? 2 * c.dMLP : c.dMLP
+    parallelRanges(rows, minimum: 4) { range in
+      let gate = gateUp + range.lowerBound * width, up = c.isGated ? gate + c.dMLP : nil
+      ck_gated(
+        range.count, c.dMLP, gate, width, up, width, gated + range.lowerBound * c.dMLP, c.dMLP, c.activation.kernel)
+    }
   }
 
   // MARK: Logits

@@ -62,12 +62,15 @@ public struct Rotary: Sendable, Hashable {
 
 /// Cosines and sines of rotary angles, `[positions, dimensions / 2]`, made as far as positions were asked for.
 final class RotaryTable {
+  /// Dimensions of a head that turn.
+  let dimensions: Int
   private let frequencies: [Float]
   private(set) var count = 0
   private(set) var cosines: UnsafeMutablePointer<Float>
   private(set) var sines: UnsafeMutablePointer<Float>
 
   init(_ rotary: Rotary) {
+    dimensions = rotary.dimensions
     frequencies = rotary.frequencies
     cosines = .allocate(capacity: 1)
     sines = .allocate(capacity: 1)

@@ -5,10 +5,12 @@ public final class TensorStorage: @unchecked Sendable {
   public let pointer: UnsafeMutablePointer<Float>
   public let count: Int
 
-  /// Uninitialised memory for `count` values, 64-byte aligned.
-  init(count: Int) {
+  /// Uninitialised memory for `count` values, 64-byte aligned. Throws `.memory` where the system has none.
+  init(count: Int) throws {
     let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) & ~63)
-    guard let raw = aligned_alloc(64, bytes) else { fatalError("out of memory: \(bytes) bytes for a tensor") }
+    guard let raw = aligned_alloc(64, bytes) else {
+      throw EngineError(.memory, "the system has no \(byteText(bytes)) for a tensor")
+    }
     pointer = raw.bindMemory(to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
     self.count = count
     TensorMemory.add(bytes)
@@ -45,7 +47,7 @@ public struct Tensor: Sendable {
   public init(uninitialized shape: [Int]) throws {
     let count = try Tensor.checkedCount(shape)
     try TensorMemory.reserve(count * MemoryLayout<Float>.stride, for: shape)
-    self.init(storage: TensorStorage(count: count), offset: 0, shape: shape)
+    self.init(storage: try TensorStorage(count: count), offset: 0, shape: shape)
   }
 
   public init(repeating value: Float, shape: [Int]) throws {

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "activation.h"
+#include "backward.h"
 #include "dequant.h"
 #include "encode.h"
 #include "sha256.h"
@@ -28,7 +30,7 @@ int ck_interrupt_get(void);
 
 // ---- scratch.c ----------------------------------------------------------------------------------------------------
 /// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
-enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_USES };
+enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_USES };
 /// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
 void *ck_scratch(enum ck_scratch_use use, size_t bytes);
 
@@ -37,7 +39,6 @@ bool ck_has_avx512(void);
 bool ck_has_bf16(void);
 
 // ---- rows.c: work on rows of activations -------------------------------------------------------------------------
-enum ck_activation { CK_SILU = 0, CK_GELU_TANH = 1, CK_GELU = 2, CK_RELU = 3 };
 
 /// y[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight, rows of width d.
 void ck_rms_norm(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, float epsilon, float *y,
@@ -45,7 +46,7 @@ void ck_rms_norm(size_t rows, size_t d, const float *x, size_t ldx, const float 
 /// y[r] = (x[r] - mean) / sqrt(variance + epsilon) * weight + bias, rows of width d.
 void ck_layer_norm(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, const float *bias,
                    float epsilon, float *y, size_t ldy);
-/// x[r] += y[r].
+/// x[r] += y[r]; ldy 0 adds the same row to every one.
 void ck_add(size_t rows, size_t d, float *x, size_t ldx, const float *y, size_t ldy);
 /// Rotates the halves of the first `turned` dimensions of every head of every row: x [rows, heads, d_head] by the angles
 /// of positions[r]; cosines and sines are tables [positions, turned / 2].
@@ -95,6 +96,15 @@ void ck_attention_values(const ck_head_cache *cache, size_t rows, size_t columns
 /// Puts rows of one head's keys and values [rows, d_head] at distance ld into a cache, at positions from `first` on.
 void ck_store_head(size_t rows, size_t first, size_t d_head, size_t capacity, const float *keys, const float *values,
                    size_t ld, float *cached_keys, float *cached_values);
+
+// ---- attention_backward.c ------------------------------------------------------------------------------------------
+/// Floats that ck_attention_backward needs.
+size_t ck_attention_backward_scratch(size_t rows, size_t groups, size_t d_head);
+/// Gradients of one key-value head's attention over a whole sequence: q [rows, groups * d_head], k, v [rows, d_head] after
+/// rotary at distance ld, z and its gradient dz [rows, groups * d_head] at ldz; dq, dk, dv at ldd are written.
+void ck_attention_backward(size_t rows, size_t groups, size_t d_head, ck_score_rule rule, const float *q, const float *k,
+                           const float *v, size_t ld, const float *z, const float *dz, size_t ldz, float *dq, float *dk,
+                           float *dv, size_t ldd, float *scratch);
 
 // ---- edits.c: interventions on rows; each returns the sum over rows of |change| / |x| -------------------------------
 /// x += coefficient * v; with `relative`, x += coefficient * |x| * v (v of unit norm).

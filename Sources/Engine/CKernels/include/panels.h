@@ -13,11 +13,17 @@ void ck_pack_panels(enum ck_panel_type type, size_t rows, size_t k, const float 
 /// y [m, columns] = x [m, k] wᵀ, products summed input by input in float32: a row's result does not depend on m.
 void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
                        const void *panels, float *y, size_t ldy);
-/// The same, plainly, in double.
-void ck_panel_multiply_reference(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
-                                 const void *panels, float *y, size_t ldy);
+/// The same, added to what y holds.
+void ck_panel_multiply_add(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
+                           const void *panels, float *y, size_t ldy);
+/// Packs the columns of x [k, n] as the outputs of panels with `total` inputs, of which these are the ones from `first`
+/// on: a product with them is one with x itself instead of its transpose.
+void ck_pack_columns(enum ck_panel_type type, size_t first, size_t k, size_t n, const float *x, size_t ldx, size_t total,
+                     void *panels);
+/// y [m, columns] = xᵀ b for x [k, m] and b [k, columns] packed by ck_pack_columns in float32; with `add`, added to y.
+/// Sums run over k in order, whatever m is.
+void ck_panel_multiply_transposed(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels,
+                                  float *y, size_t ldy, int add);
 /// out = x rounded to bf16, as float32.
 void ck_round_bf16(size_t n, const float *x, float *out);
-/// The upper halves of x rounded to bf16.
-void ck_to_bf16(size_t n, const float *x, uint16_t *out);
 #endif

@@ -20,18 +20,12 @@ struct BlockWeights: Sendable {
   let postMLPNorm: NormWeights?
   let queryNorm: NormWeights?
   let keyNorm: NormWeights?
-  /// `[(heads + 2 kvHeads) * dHead, dModel]`: queries, keys, values.
-  let queryKeyValue: Projection
-  /// `[dModel, heads * dHead]`.
-  let output: Projection
-  /// `[2 dMLP, dModel]`: gate, up; or `[dMLP, dModel]`: up alone.
-  let gateUp: Projection
-  /// `[dModel, dMLP]`.
-  let down: Projection
+  /// By `BlockMatrix.rawValue`.
+  let matrices: [Projection]
 
-  var byteCount: Int {
-    [queryKeyValue, output, gateUp, down].reduce(0) { $0 + $1.matrix.byteCount }
-  }
+  subscript(_ matrix: BlockMatrix) -> Projection { matrices[matrix.rawValue] }
+
+  var byteCount: Int { matrices.reduce(0) { $0 + $1.matrix.byteCount } }
 }
 
 /// All weights of a decoder. The unembedding is packed when first used: runs without logits never pay for it.
@@ -45,6 +39,9 @@ final class DecoderWeights: @unchecked Sendable {
   private let embeddingName: String
   private let lock = NSLock()
   private var packedUnembedding: (any WeightMatrix)?
+  /// For gradients, by layer and matrix, as far as they were asked for.
+  private var transposed: [(any WeightMatrix)?]
+  private var packedTransposedUnembedding: (any WeightMatrix)?
 
   init(_ source: ModelSource, precision: WeightPrecision) throws {
     self.source = source
@@ -67,12 +64,6 @@ final class DecoderWeights: @unchecked Sendable {
       func norm(_ role: WeightRole, _ width: Int, if present: Bool) throws -> NormWeights? {
         present ? try source.norm(role, layer: layer, width: width) : nil
       }
-      func projection(_ parts: [MatrixPart], inputs: Int) throws -> Projection {
-        Projection(
-          matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: inputs)),
-          bias: try source.biases(parts, layer: layer))
-      }
-      let up = MatrixPart(role: .up, rows: c.dMLP)
       return BlockWeights(
         attentionNorm: try source.norm(.attentionNorm, layer: layer, width: c.dModel),
         mlpNorm: try source.norm(.mlpNorm, layer: layer, width: c.dModel),
@@ -80,26 +71,50 @@ final class DecoderWeights: @unchecked Sendable {
         postMLPNorm: try norm(.postMLPNorm, c.dModel, if: c.postNorms),
         queryNorm: try norm(.queryNorm, c.dHead, if: c.queryKeyNorm),
         keyNorm: try norm(.keyNorm, c.dHead, if: c.queryKeyNorm),
-        queryKeyValue: try projection(
-          [
-            MatrixPart(role: .query, rows: c.headCount * c.dHead, headSize: c.dHead),
-            MatrixPart(role: .key, rows: c.kvHeadCount * c.dHead, headSize: c.dHead),
-            MatrixPart(role: .value, rows: c.kvHeadCount * c.dHead, headSize: c.dHead),
-          ], inputs: c.dModel),
-        output: try projection([MatrixPart(role: .output, rows: c.dModel)], inputs: c.headCount * c.dHead),
-        gateUp: try projection(c.isGated ? [MatrixPart(role: .gate, rows: c.dMLP), up] : [up], inputs: c.dModel),
-        down: try projection([MatrixPart(role: .down, rows: c.dModel)], inputs: c.dMLP))
+        matrices: try BlockMatrix.allCases.map { matrix in
+          let parts = matrix.parts(c)
+          return Projection(
+            matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: matrix.inputs(c))),
+            bias: try source.biases(parts, layer: layer))
+        })
     }
+    transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
+  }
+
+  /// A block's matrix with inputs and outputs exchanged, for gradients; packed when first used and kept.
+  func transposed(_ matrix: BlockMatrix, layer: Int) throws -> any WeightMatrix {
+    let place = layer * BlockMatrix.allCases.count + matrix.rawValue
+    return try lock.withLock {
+      if let known = transposed[place] { return known }
+      let c = source.configuration
+      let made = try PanelMatrix(
+        transposing: try source.rows(matrix.parts(c), layer: layer, inputs: matrix.inputs(c)), precision.element)
+      transposed[place] = made
+      return made
+    }
+  }
+
+  /// The unembedding as `[dModel, vocabulary]`.
+  func transposedUnembedding() throws -> any WeightMatrix {
+    try lock.withLock {
+      if let known = packedTransposedUnembedding { return known }
+      let made = try PanelMatrix(transposing: try unembeddingRows(), precision.element)
+      packedTransposedUnembedding = made
+      return made
+    }
+  }
+
+  private func unembeddingRows() throws -> MatrixRows {
+    let c = source.configuration
+    let role: WeightRole = c.tiedEmbedding ? .embedding : .unembedding
+    return try source.rows([MatrixPart(role: role, rows: c.vocabularySize)], layer: nil, inputs: c.dModel)
   }
 
   /// `[vocabulary, dModel]`.
   func unembedding() throws -> any WeightMatrix {
     try lock.withLock {
       if let packedUnembedding { return packedUnembedding }
-      let c = source.configuration
-      let role: WeightRole = c.tiedEmbedding ? .embedding : .unembedding
-      let rows = try source.rows([MatrixPart(role: role, rows: c.vocabularySize)], layer: nil, inputs: c.dModel)
-      let made = try precision.pack(rows)
+      let made = try precision.pack(try unembeddingRows())
       packedUnembedding = made
       return made
     }
@@ -118,6 +133,9 @@ final class DecoderWeights: @unchecked Sendable {
 
   /// Bytes of packed matrices so far.
   var packedBytes: Int {
-    blocks.reduce(0) { $0 + $1.byteCount } + lock.withLock { packedUnembedding?.byteCount ?? 0 }
+    blocks.reduce(0) { $0 + $1.byteCount }
+      + lock.withLock {
+        (transposed + [packedUnembedding, packedTransposedUnembedding]).reduce(0) { $0 + ($1?.byteCount ?? 0) }
+      }
   }
 }

@@ -90,13 +90,22 @@ struct ModelSource: Sendable {
 
   /// Where a weight lies in this container.
   func place(_ role: WeightRole, layer: Int? = nil) throws -> WeightPlace {
-    let names = gguf == nil ? family.tensors.checkpoint : family.tensors.gguf
+    guard gguf != nil else { return try checkpointPlace(role, layer: layer) }
+    return try place(role, layer: layer, in: family.tensors.gguf)
+  }
+
+  /// Where a weight lies in a Hugging Face checkpoint of this model.
+  func checkpointPlace(_ role: WeightRole, layer: Int? = nil) throws -> WeightPlace {
+    try place(role, layer: layer, in: family.tensors.checkpoint)
+  }
+
+  private func place(_ role: WeightRole, layer: Int?, in names: [WeightRole: WeightPlace]) throws -> WeightPlace {
     guard let place = names[role] else {
       throw EngineError(.file, "\(path): family \(configuration.family) has no weight for \(role.rawValue)")
     }
     var name = place.name
     let usual = family.tensors.prefix
-    if gguf == nil, prefix != usual, name.hasPrefix(usual) { name = prefix + name.dropFirst(usual.count) }
+    if prefix != usual, name.hasPrefix(usual) { name = prefix + name.dropFirst(usual.count) }
     if let layer { name = name.replacing("%", with: String(layer)) }
     return WeightPlace(
       name, part: place.part, of: place.parts, isPerHead: place.isPerHead, isTransposed: place.isTransposed)

@@ -57,7 +57,7 @@ final class OneDNNMatrix: WeightMatrix {
       let count = min(OneDNNMatrix.roundedRows, rows - first)
       let rounded = ck_scratch(CK_SCRATCH_ROUNDED, count * inputs * 2).bindMemory(to: UInt16.self, capacity: 1)
       parallelRanges(count, minimum: 16) { range in
-        for row in range { ck_to_bf16(inputs, x + (first + row) * ldx, rounded + row * inputs) }
+        for row in range { ck_encode_bf16(x + (first + row) * ldx, inputs, rounded + row * inputs) }
       }
       product(rounded, 2, count, inputs, y + first * ldy, ldy)
     }

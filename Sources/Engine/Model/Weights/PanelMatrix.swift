@@ -14,8 +14,6 @@ final class PanelMatrix: WeightMatrix {
   private let element: Element
   private let memory: WeightMemory
 
-  /// Rows of x that one task takes at most: few enough to stay in the second cache.
-  private static let rowBlock = 96
   /// Rows of x that are rounded to bf16 together.
   private static let roundedRows = 1024
 
@@ -40,6 +38,25 @@ final class PanelMatrix: WeightMatrix {
     try failure.rethrow()
   }
 
+  /// The transpose of a matrix `[inputs, outputs]` of a checkpoint, read a stretch of rows at a time.
+  init(transposing source: MatrixRows, _ element: Element) throws {
+    self.element = element
+    outputs = source.inputs
+    inputs = source.outputs
+    let width = Int(CK_PANEL), panels = (outputs + width - 1) / width, total = inputs, columns = outputs
+    memory = try WeightMemory(panels * width * inputs * element.bytes)
+    let failure = FirstError(), base = memory.base, step = max(1, min(256, (1 << 18) / columns))
+    parallel((inputs + step - 1) / step) { part in
+      let rows = part * step..<min(total, (part + 1) * step)
+      let values = ck_scratch(CK_SCRATCH_WEIGHTS, rows.count * columns * 4).bindMemory(to: Float.self, capacity: 1)
+      failure.catching {
+        try source.read(rows, into: values)
+        ck_pack_columns(element.kernel, rows.lowerBound, rows.count, columns, values, columns, total, base)
+      }
+    }
+    try failure.rethrow()
+  }
+
   func multiply(_ x: UnsafePointer<Float>, rows: Int, ldx: Int, into y: UnsafeMutablePointer<Float>, ldy: Int) {
     guard element == .bf16 else { return product(x, rows, ldx, y, ldy) }
     let inputs = inputs
@@ -56,20 +73,9 @@ final class PanelMatrix: WeightMatrix {
   private func product(
     _ x: UnsafePointer<Float>, _ rows: Int, _ ldx: Int, _ y: UnsafeMutablePointer<Float>, _ ldy: Int
   ) {
-    let width = Int(CK_PANEL), panels = (outputs + width - 1) / width
-    let blocks = (rows + PanelMatrix.rowBlock - 1) / PanelMatrix.rowBlock
-    // About eight tasks a thread, so that the last ones end together; neighbouring tasks share weights.
-    let slices = min(panels, max(1, 8 * threadCount / blocks))
-    let panelBytes = width * inputs * element.bytes, base = memory.base
-    parallel(slices * blocks) { task in
-      let slice = task / blocks, block = task % blocks
-      let row = rows * block / blocks, end = rows * (block + 1) / blocks
-      let first = panels * slice / slices, last = panels * (slice + 1) / slices
-      let column = first * width, columns = min(self.outputs, last * width) - column
-      ck_panel_multiply(
-        self.element.kernel, end - row, columns, self.inputs, x + row * ldx, ldx, base + first * panelBytes,
-        y + row * ldy + column, ldy)
-    }
+    PanelProduct.multiply(
+      x, rows: rows, ldx: ldx, panels: memory.base, outputs: outputs, inputs: inputs, element: element, into: y,
+      ldy: ldy)
   }
 }
 

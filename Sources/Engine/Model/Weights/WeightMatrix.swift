@@ -26,6 +26,9 @@ protocol WeightMatrix: Sendable {
 typealias WeightFill = (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) throws -> Void
 
 extension WeightPrecision {
+  /// The type of panels.
+  var element: PanelMatrix.Element { self == .bf16 ? .bf16 : .f32 }
+
   /// Packs weights of a checkpoint, read slice by slice.
   func pack(_ rows: MatrixRows) throws -> any WeightMatrix {
     if self == .native, let matrix = try QuantizedMatrix(rows) { return matrix }
@@ -36,10 +39,9 @@ extension WeightPrecision {
   /// alone it falls back on a general product, which `PanelMatrix` beats.
   func pack(outputs: Int, inputs: Int, fill: WeightFill) throws -> any WeightMatrix {
     let isOneDNN = self == .bf16 ? ck_has_bf16() : ck_has_avx512()
-    let type: PanelMatrix.Element = self == .bf16 ? .bf16 : .f32
     return isOneDNN
-      ? try OneDNNMatrix(type, outputs: outputs, inputs: inputs, fill: fill)
-      : try PanelMatrix(type, outputs: outputs, inputs: inputs, fill: fill)
+      ? try OneDNNMatrix(element, outputs: outputs, inputs: inputs, fill: fill)
+      : try PanelMatrix(element, outputs: outputs, inputs: inputs, fill: fill)
   }
 }
 
