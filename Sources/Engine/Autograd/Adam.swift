@@ -19,6 +19,12 @@ public final class Adam {
     second = try parameters.map { try Tensor.zeros($0.value.shape) }
   }
 
+  /// First and second moments of each parameter.
+  var moments: [(first: Tensor, second: Tensor)] { Array(zip(first, second)) }
+
+  /// Continues after `steps` updates whose moments have been put back.
+  func resume(steps: Int) { self.steps = steps }
+
   /// One update from the parameters' gradients, which are then cleared. A parameter without a gradient stays.
   public func step() {
     steps += 1

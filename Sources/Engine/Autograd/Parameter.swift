@@ -12,5 +12,11 @@ public final class Parameter {
     self.value = try value.cloned()
   }
 
+  /// Takes `value` as it is: nobody else may hold it.
+  init(_ name: String, owning value: Tensor) {
+    self.name = name
+    self.value = value
+  }
+
   public func clearGradient() { gradient = nil }
 }

@@ -9,8 +9,13 @@ import Foundation
 public final class Model: @unchecked Sendable {
   public let name: String
   public let path: String
-  /// A fingerprint of the weights' file: vectors and maps remember which model they belong to by it.
-  public let hash: String
+  /// A fingerprint of the weights as they are, attached adapters included: vectors and maps remember which model they
+  /// belong to by it.
+  public private(set) var hash: String
+  /// The same without adapters.
+  public let baseHash: String
+  /// Take part in every forward pass, in this order.
+  public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
   public let tokenizer: Tokenizer?
   public let template: ChatTemplate?
@@ -25,9 +30,11 @@ public final class Model: @unchecked Sendable {
   /// Bytes of keys and values that the last run held at once.
   var lastCacheBytes = 0
 
-  private init(source: ModelSource, name: String, weights: DecoderWeights) throws {
+  init(source: ModelSource, name: String, weights: DecoderWeights, hash: String? = nil) throws {
     self.name = name
     path = source.path
+    baseHash = try hash ?? Fingerprint.ofModel(source.path)
+    self.hash = baseHash
     configuration = source.configuration
     interventions = InterventionList(configuration: configuration)
     decoder = Decoder(weights: weights)
@@ -41,7 +48,13 @@ public final class Model: @unchecked Sendable {
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
     if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
-    hash = try Fingerprint.ofModel(source.path)
+  }
+
+  func setAdapters(_ list: [Adapter]) {
+    adapters = list
+    decoder.use(list.flatMap(\.updates))
+    let text = ([baseHash] + list.map(\.hash)).joined(separator: "+")
+    hash = list.isEmpty ? baseHash : SHA256.hex(of: Array(text.utf8))
   }
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).

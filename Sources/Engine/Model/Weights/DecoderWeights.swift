@@ -32,10 +32,10 @@ struct BlockWeights: Sendable {
 final class DecoderWeights: @unchecked Sendable {
   let source: ModelSource
   let precision: WeightPrecision
-  let blocks: [BlockWeights]
-  let finalNorm: NormWeights
+  private(set) var blocks: [BlockWeights] = []
+  private(set) var finalNorm: NormWeights
   /// `[contextLength, dModel]` where positions are learned.
-  let positions: Tensor?
+  private(set) var positions: Tensor?
   private let embeddingName: String
   private let lock = NSLock()
   private var packedUnembedding: (any WeightMatrix)?
@@ -51,16 +51,37 @@ final class DecoderWeights: @unchecked Sendable {
     try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
     if !c.tiedEmbedding { try source.check(source.place(.unembedding).name, shape: [c.vocabularySize, c.dModel]) }
     try source.refuseUnknownTensors()
-    if c.learnedPositions {
-      let name = try source.place(.positionEmbedding).name
-      try source.check(name, shape: [c.contextLength, c.dModel])
-      positions = try source.weights.tensor(name)
-    } else {
-      positions = nil
+    transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
+    finalNorm = try source.norm(.finalNorm, width: c.dModel)
+    try loadPositions()
+    for layer in 0..<c.layerCount {
+      try Interrupt.check()
+      blocks.append(try block(layer))
+    }
+  }
+
+  /// Reads and packs everything again from a source that changed, block by block.
+  func refresh() throws {
+    let c = source.configuration
+    lock.withLock {
+      transposed = Array(repeating: nil, count: transposed.count)
+      (packedUnembedding, packedTransposedUnembedding) = (nil, nil)
     }
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
-    blocks = try (0..<c.layerCount).map { layer in
-      try Interrupt.check()
+    try loadPositions()
+    for layer in 0..<c.layerCount { blocks[layer] = try block(layer) }
+  }
+
+  private func loadPositions() throws {
+    let c = source.configuration
+    guard c.learnedPositions else { return }
+    let name = try source.place(.positionEmbedding).name
+    try source.check(name, shape: [c.contextLength, c.dModel])
+    positions = try source.weights.tensor(name)
+  }
+
+  private func block(_ layer: Int) throws -> BlockWeights {
+      let c = source.configuration
       func norm(_ role: WeightRole, _ width: Int, if present: Bool) throws -> NormWeights? {
         present ? try source.norm(role, layer: layer, width: width) : nil
       }
@@ -77,8 +98,6 @@ final class DecoderWeights: @unchecked Sendable {
             matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: matrix.inputs(c))),
             bias: try source.biases(parts, layer: layer))
         })
-    }
-    transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
   }
 
   /// A block's matrix with inputs and outputs exchanged, for gradients; packed when first used and kept.

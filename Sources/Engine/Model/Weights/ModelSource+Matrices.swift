@@ -36,7 +36,7 @@ extension ModelSource {
     let isRotated = part.role == .query || part.role == .key
     return MatrixRows.Piece(
       place: try place(part.role, layer: layer), start: start, rows: part.rows, headSize: part.headSize,
-      isInterleaved: gguf != nil && family.ggufInterleavesRotary && isRotated)
+      isInterleaved: isGGUF && family.ggufInterleavesRotary && isRotated)
   }
 }
 

@@ -5,10 +5,22 @@ struct ModelSource: Sendable {
   let path: String
   let family: Family
   let configuration: ModelConfiguration
-  let weights: any WeightSource
+  private(set) var weights: any WeightSource
+  /// The file that settings and tokenizer come from, where it is one.
   let gguf: GGUFFile?
+  private let folder: HuggingFaceFolder?
+  /// Whether weights go by GGUF's names and arrangement.
+  private(set) var isGGUF: Bool
   /// What stands for the family's usual prefix of tensor names.
   private let prefix: String
+
+  /// The same model with weights under a Hugging Face checkpoint's names from elsewhere.
+  func replacing(_ weights: any WeightSource) -> ModelSource {
+    var copy = self
+    copy.weights = weights
+    copy.isGGUF = false
+    return copy
+  }
 
   /// Opens a `.gguf` file or a Hugging Face folder. Throws `.missing` for a wrong path and `.file` for a bad one.
   init(path: String) throws {
@@ -24,6 +36,8 @@ struct ModelSource: Sendable {
   private init(folder: HuggingFaceFolder) throws {
     path = folder.path
     gguf = nil
+    isGGUF = false
+    self.folder = folder
     weights = folder
     // A model of several parts keeps its decoder's settings in an object of their own.
     let settings = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
@@ -39,6 +53,8 @@ struct ModelSource: Sendable {
   private init(gguf file: GGUFFile) throws {
     path = file.path
     gguf = file
+    isGGUF = true
+    folder = nil
     weights = file
     let architecture = try file.string("general.architecture")
     family = try Family.named(architecture: architecture, source: path)
@@ -60,7 +76,7 @@ struct ModelSource: Sendable {
 
   /// End-of-sequence ids that a folder's settings name; a GGUF's tokenizer knows its own.
   func endTokens() throws -> [Int] {
-    guard let folder = weights as? HuggingFaceFolder else { return [] }
+    guard let folder else { return [] }
     var ids: [Int] = []
     for keys in [folder.configuration, folder.generation].compactMap({ $0 }) {
       if let list = try? keys.ints(ifPresent: "eos_token_id") { ids += list } else
@@ -90,7 +106,7 @@ struct ModelSource: Sendable {
 
   /// Where a weight lies in this container.
   func place(_ role: WeightRole, layer: Int? = nil) throws -> WeightPlace {
-    guard gguf != nil else { return try checkpointPlace(role, layer: layer) }
+    guard isGGUF else { return try checkpointPlace(role, layer: layer) }
     return try place(role, layer: layer, in: family.tensors.gguf)
   }
 
@@ -124,7 +140,7 @@ struct ModelSource: Sendable {
   /// A norm's weight `[width]`, with the container's offset undone, and its bias where the family has one.
   func norm(_ role: WeightRole, layer: Int? = nil, width: Int) throws -> NormWeights {
     let name = try place(role, layer: layer).name
-    let offset = gguf == nil ? family.checkpointNormOffset : 0
+    let offset = isGGUF ? 0 : family.checkpointNormOffset
     let hasBias = configuration.norm == .layer
     return NormWeights(
       weight: try vector(name, width: width).map { offset == 0 ? $0 : $0 + offset },

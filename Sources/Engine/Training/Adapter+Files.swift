@@ -1,0 +1,109 @@
+import Foundation
+import OrderedCollections
+
+/// Adapters on disk in the format of Hugging Face PEFT: a folder with `adapter_config.json` and
+/// `adapter_model.safetensors`.
+extension Adapter {
+  private static let settingsName = "adapter_config.json"
+  private static let weightsName = "adapter_model.safetensors"
+  private static let prefix = "base_model.model."
+
+  /// Writes the folder, so that a crash or a full disk leaves what was there. Throws `.file`.
+  public func save(_ folder: String) throws {
+    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
+      throw EngineError(.file, "cannot create \(folder): \(error.localizedDescription)")
+    }
+    var tensors: [(name: String, tensor: Tensor)] = []
+    for update in updates {
+      let up = try update.module.order.map { try reordered(update.up.value, $0, back: true) } ?? update.up.value
+      tensors.append((Adapter.prefix + update.down.name, update.down.value))
+      tensors.append((Adapter.prefix + update.up.name, up))
+    }
+    try Safetensors.write(
+      "\(folder)/\(Adapter.weightsName)", tensors: tensors,
+      metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
+    let layers = Set(updates.map(\.module.layer)).sorted()
+    let settings: OrderedDictionary<String, JSONValue> = [
+      "base_model_name_or_path": .string(baseName), "bias": .string("none"),
+      "fan_in_fan_out": .bool(updates.contains { $0.module.name.contains(".c_") }),  // GPT-2's matrices are transposed
+      "inference_mode": .bool(true), "init_lora_weights": .bool(true), "layers_to_transform": .array(layers.map { .integer($0) }),
+      "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha), "lora_dropout": .number(dropout), "modules_to_save": .null,
+      "peft_type": .string("LORA"), "r": .integer(rank), "target_modules": .array(targets.map { .string($0) }),
+      "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
+    ]
+    try AtomicFile.write("\(folder)/\(Adapter.settingsName)") {
+      try $0.write(Array((JSONValue.object(settings).indentedText + "\n").utf8))
+    }
+  }
+
+  /// Reads a folder of PEFT's or ours for a model. Throws `.missing` where a file is absent, `.file` for a damaged one or a
+  /// kind of adapter that is not low-rank updates of linear maps, `.argument` for one of another model.
+  public convenience init(folder: String, for model: Model) throws {
+    for name in [Adapter.settingsName, Adapter.weightsName] where access("\(folder)/\(name)", F_OK) != 0 {
+      throw EngineError(.missing, "\(folder) is no adapter folder: it has no \(name)")
+    }
+    let settings = try ConfigurationFile(path: "\(folder)/\(Adapter.settingsName)")
+    let path = settings.source
+    func refuse(_ what: String) -> EngineError { EngineError(.file, "\(path): \(what)") }
+    let type = try settings.string("peft_type")
+    guard type == "LORA" else { throw refuse("peft_type is \(type); LORA is supported") }
+    for key in ["use_dora", "lora_bias", "use_qalora", "use_bdlora"] where try settings.bool(ifPresent: key) == true {
+      throw refuse("\(key) is set, which is not supported")
+    }
+    if let bias = try settings.string(ifPresent: "bias"), bias != "none" {
+      throw refuse("bias is \(bias): biases that are trained along are not supported")
+    }
+    let file = try SafetensorsFile(path: "\(folder)/\(Adapter.weightsName)")
+    let rank = try settings.int("r"), alpha = try settings.double("lora_alpha")
+    guard (1...4096).contains(rank), alpha.isFinite else { throw refuse("r is \(rank) and lora_alpha \(alpha)") }
+    let isScaledByRoot = try settings.bool(ifPresent: "use_rslora") ?? false
+    let patterns = try settings.object(ifPresent: "alpha_pattern")
+    let modules = try LinearModule.all(model.decoder.weights.source)
+    let stem = model.decoder.weights.source.family.tensors.prefix
+    var updates: [LowRankUpdate] = [], used: Set<String> = []
+    for module in modules {
+      // A checkpoint of the bare decoder lacks the prefix that PEFT's names have.
+      let names = [module.name, stem + module.name].map { Adapter.prefix + $0 }
+      guard let name = names.first(where: { file.shape(of: $0 + ".lora_A.weight") != nil }) else { continue }
+      let downName = name + ".lora_A.weight", upName = name + ".lora_B.weight"
+      let shape = file.shape(of: downName) ?? [], own = shape.first ?? 0
+      guard (1...4096).contains(own), shape == [own, module.inputs], file.shape(of: upName) == [module.outputs, own] else {
+        throw EngineError(
+          .argument,
+          "\(folder): \(module.name) has updates \(shapeText(shape)) and \(shapeText(file.shape(of: upName) ?? [])); for "
+            + "\(model.name) they must be [r, \(module.inputs)] and [\(module.outputs), r]: it is an adapter of another model")
+      }
+      used.formUnion([downName, upName])
+      var up = try file.tensor(upName)
+      if let order = module.order { up = try reordered(up, order, back: false) }
+      let key = patterns?.keyNames.first { module.name == $0 || module.name.hasSuffix("." + $0) }
+      let ownAlpha = try key.flatMap { try patterns?.double(ifPresent: $0) } ?? alpha
+      let divisor = isScaledByRoot ? Double(own).squareRoot() : Double(own)
+      updates.append(
+        try LowRankUpdate(
+          module, rank: own, scale: Float(ownAlpha / divisor), down: try file.tensor(downName), up: up))
+    }
+    if let other = file.names.first(where: { !used.contains($0) }) {
+      throw EngineError(
+        .argument, "\(folder): tensor \(other) belongs to no linear map of \(model.name)'s blocks: the adapter is of another "
+          + "model, or of another kind")
+    }
+    guard !updates.isEmpty else { throw refuse("the adapter has no updates") }
+    self.init(
+      rank: rank, alpha: alpha, dropout: 0,
+      targets: updates.map(\.module.target).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+      baseName: file.metadata["base_model_name"] ?? "", baseHash: file.metadata["base_model_hash"] ?? "",
+      updates: updates)
+    try model.check(self)
+  }
+}
+
+/// Rows of a matrix `[rows, width]` taken from the module's order into the matrix's, or `back`.
+private func reordered(_ tensor: Tensor, _ order: [Int], back: Bool) throws -> Tensor {
+  let width = tensor.shape[1], result = try Tensor(uninitialized: tensor.shape)
+  for (row, stored) in order.enumerated() {
+    let (to, from) = back ? (stored, row) : (row, stored)
+    (result.mutablePointer + to * width).update(from: tensor.pointer + from * width, count: width)
+  }
+  return result
+}

@@ -1,0 +1,114 @@
+/// A set of low-rank updates (LoRA, Hu et al. 2022) for one model, that can be attached and detached while it runs.
+///
+/// ```swift
+/// let adapter = try Adapter(for: model, rank: 16, alpha: 32)
+/// try model.attach(adapter)                    // B = 0: changes nothing until it is trained
+/// ```
+public final class Adapter: @unchecked Sendable {
+  public let rank: Int
+  public let alpha: Double
+  /// Share of its inputs dropped in training.
+  public let dropout: Double
+  /// PEFT's names of the maps it changes: `q_proj`.
+  public let targets: [String]
+  /// Of the model it was made for; empty where the file does not say.
+  public let baseName: String
+  public let baseHash: String
+  let updates: [LowRankUpdate]
+
+  init(
+    rank: Int, alpha: Double, dropout: Double, targets: [String], baseName: String, baseHash: String,
+    updates: [LowRankUpdate]
+  ) {
+    (self.rank, self.alpha, self.dropout, self.targets) = (rank, alpha, dropout, targets)
+    (self.baseName, self.baseHash, self.updates) = (baseName, baseHash, updates)
+  }
+
+  /// A fresh adapter: A uniform in ±1/√inputs as PEFT draws it, B zero. `targets`: last parts of module names, nil for
+  /// all linear maps of the blocks; `layers`: nil for all. Throws `.argument` for sizes out of range or unknown targets.
+  public convenience init(
+    for model: Model, rank: Int = 16, alpha: Double = 32, dropout: Double = 0, targets: [String]? = nil,
+    layers: [Int]? = nil, seed: Int = 0
+  ) throws {
+    guard (1...4096).contains(rank) else { throw EngineError(.argument, "rank is \(rank); 1 to 4096 are possible") }
+    guard alpha.isFinite, alpha > 0 else { throw EngineError(.argument, "alpha is \(alpha), expected a positive number") }
+    guard (0..<1).contains(dropout) else { throw EngineError(.argument, "dropout is \(dropout), expected 0 to below 1") }
+    let modules = try LinearModule.all(model.decoder.weights.source)
+    let known = modules.map(\.target).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    for target in targets ?? [] where !known.contains(target) {
+      throw EngineError(
+        .argument, "targets: \(model.name) has no linear map \(target)\(suggestion(for: target, in: known)) "
+          + "(it has \(known.joined(separator: ", ")))")
+    }
+    for layer in layers ?? [] where !(0..<model.configuration.layerCount).contains(layer) {
+      throw EngineError(.argument, "layers: \(model.name) has layers 0 to \(model.configuration.layerCount - 1), not \(layer)")
+    }
+    let chosen = modules.filter {
+      targets?.contains($0.target) != false && layers?.contains($0.layer) != false
+    }
+    guard !chosen.isEmpty else { throw EngineError(.argument, "an adapter needs at least one target and one layer") }
+    var generator = RandomGenerator(seed: seed)
+    let updates = try chosen.map { module in
+      let bound = 1 / Float(module.inputs).squareRoot()
+      let down = try Tensor.uniform([rank, module.inputs], in: -bound..<bound, seed: Int(truncatingIfNeeded: generator.next()))
+      return try LowRankUpdate(
+        module, rank: rank, scale: Float(alpha) / Float(rank), down: down, up: try Tensor.zeros([module.outputs, rank]))
+    }
+    self.init(
+      rank: rank, alpha: alpha, dropout: dropout, targets: targets ?? known, baseName: model.name,
+      baseHash: model.baseHash, updates: updates)
+  }
+
+  /// Trainable values.
+  public var parameterCount: Int { updates.reduce(0) { $0 + $1.down.value.count + $1.up.value.count } }
+
+  /// What is learnt, in the order of the blocks.
+  var parameters: [Parameter] { updates.flatMap { [$0.down, $0.up] } }
+
+  /// Tells adapters apart: SHA-256 over all values.
+  public var hash: String {
+    var hash = SHA256()
+    for update in updates {
+      withUnsafeBytes(of: update.scale) { hash.add($0) }
+      for parameter in [update.down, update.up] {
+        hash.add(UnsafeRawBufferPointer(start: parameter.value.pointer, count: parameter.value.count * 4))
+      }
+    }
+    return hash.finish()
+  }
+}
+
+extension Model {
+  /// Lets an adapter take part in every forward pass from now on, after those attached before. Throws `.argument` where
+  /// it is attached already or was made for another model.
+  public func attach(_ adapter: Adapter) throws {
+    guard !adapters.contains(where: { $0 === adapter }) else {
+      throw EngineError(.argument, "this adapter is attached to \(name) already")
+    }
+    try check(adapter)
+    setAdapters(adapters + [adapter])
+  }
+
+  /// Removes one adapter, or all. Throws `.argument` where it is not attached.
+  public func detach(_ adapter: Adapter? = nil) throws {
+    guard let adapter else { return setAdapters([]) }
+    guard adapters.contains(where: { $0 === adapter }) else {
+      throw EngineError(.argument, "this adapter is not attached to \(name)")
+    }
+    setAdapters(adapters.filter { $0 !== adapter })
+  }
+
+  /// Refuses an adapter of another model, by hash where it has one, and by shapes.
+  func check(_ adapter: Adapter) throws {
+    if !adapter.baseHash.isEmpty, adapter.baseHash != baseHash {
+      throw EngineError(
+        .argument, "the adapter was made for \(adapter.baseName) with hash \(adapter.baseHash.prefix(12)), not for \(name) "
+          + "with hash \(baseHash.prefix(12))")
+    }
+    let modules = Dictionary(
+      uniqueKeysWithValues: try LinearModule.all(decoder.weights.source).map { ($0.name, $0) })
+    for update in adapter.updates where modules[update.module.name] != update.module {
+      throw EngineError(.argument, "the adapter changes \(update.module.name), which \(name) does not have in that shape")
+    }
+  }
+}

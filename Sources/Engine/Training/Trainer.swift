@@ -1,0 +1,209 @@
+import CKernels
+import Foundation
+
+/// Supervised training: passes over examples in an order that follows from the seed, AdamW, clipping, checkpoints.
+///
+/// ```swift
+/// let adapter = try Adapter(for: model)
+/// let trainer = try Trainer(model, adapter: adapter, examples.list, options)
+/// try trainer.run { print($0.step, $0.loss); return true }
+/// ```
+public final class Trainer {
+  public let steps: Int
+  private let model: Model
+  private let examples: [SupervisedExample]
+  private let options: TrainingOptions
+  private let adapter: Adapter?
+  private let parameters: [Parameter]
+  private let optimizer: Adam
+  private let pass: Backpropagation
+  private let workspace = Workspace()
+  private let deepest: Int
+  private let recipe: String
+
+  /// Trains `adapter` on a frozen model, with those attached before left as they are; or, without one, all tensors of a
+  /// model whose weights are in memory (`Model.trainable()`).
+  ///
+  /// `identity` tells this training from others: a checkpoint of another one is not resumed. Throws `.argument` for an
+  /// empty list, examples without a scored token, and interventions on the model.
+  public init(
+    _ model: Model, adapter: Adapter?, _ examples: [SupervisedExample], _ options: TrainingOptions
+  ) throws {
+    self.options = try options.checked()
+    guard !examples.isEmpty else { throw EngineError(.argument, "training: there are no examples") }
+    try model.check(examples.map(\.prompt))
+    try model.refuseInterventions("training")
+    for (i, example) in examples.enumerated() where example.prompt.tokens.count <= max(1, example.scoredFrom) {
+      throw EngineError(.argument, "training: example \(i + 1) has no token to score")
+    }
+    (self.model, self.examples, self.adapter) = (model, examples, adapter)
+    steps = options.epochs * ((examples.count + options.batch - 1) / options.batch)
+    let decoder = model.decoder
+    var gradients: ParameterGradients?
+    if let adapter {
+      try model.check(adapter)
+      parameters = adapter.parameters
+      deepest = adapter.updates.map(\.module.layer).min() ?? 0
+    } else {
+      guard let memory = decoder.weights.source.weights as? MemoryWeights else {
+        throw EngineError(.argument, "training all weights needs them in memory: make a trainable copy first")
+      }
+      parameters = memory.parameters
+      gradients = try ParameterGradients(decoder.weights.source, names: memory.names, workspace: workspace)
+      deepest = 0
+    }
+    let longest = min(options.rows, examples.map(\.prompt.tokens.count).reduce(0, +))
+    pass = Backpropagation(
+      decoder, parameters: gradients, updatesLearn: adapter != nil,
+      recomputing: ForwardRecord.bytes(decoder.configuration, rows: longest) > options.activationBytes,
+      workspace: workspace)
+    optimizer = try Adam(parameters, learningRate: options.learningRate, weightDecay: options.weightDecay)
+    recipe = Trainer.recipe(model, adapter, examples, options)
+  }
+
+  /// Trains to the end, or until `onStep` returns false. Ctrl-C writes a checkpoint and throws `.interrupted`. A
+  /// checkpoint of the same training in `options.checkpoint` is continued, and removed at the end. Returns the last
+  /// step's progress; nil where nothing was left to do. Throws `.numeric` where the loss is no number: parameters are
+  /// then as they were before that step.
+  @discardableResult
+  public func run(onStep: ((TrainingProgress) throws -> Bool)? = nil) throws -> TrainingProgress? {
+    let started = Date()
+    var saved = Date(), tokens = 0, last: TrainingProgress?
+    var step = try resume()
+    let before = model.adapters
+    if let adapter { model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
+    defer {
+      model.decoder.dropout = nil
+      model.setAdapters(before)
+    }
+    while step < steps {
+      do { try Interrupt.check() } catch {
+        try saveCheckpoint(step)
+        throw error
+      }
+      let batch = batch(of: step)
+      let loss: Double, norm: Double
+      do { (loss, norm) = try model.exclusively { try gradients(batch, step: step) } } catch {
+        for parameter in parameters { parameter.clearGradient() }
+        if (error as? EngineError)?.kind == .interrupted { try saveCheckpoint(step) }
+        throw error
+      }
+      guard loss.isFinite, norm.isFinite else {
+        for parameter in parameters { parameter.clearGradient() }
+        try saveCheckpoint(step)
+        throw EngineError(
+          .numeric, "training: the loss of step \(step + 1) of \(steps) is \(loss), its gradient's length \(norm); nothing "
+            + "was changed in this step. A lower lr or clip may help (lr \(options.learningRate), clip \(options.clip))")
+      }
+      if norm > options.clip { scale(by: Float(options.clip / norm)) }
+      let rate = options.rate(at: step, of: steps)
+      optimizer.learningRate = rate
+      optimizer.step()
+      try refresh()
+      step += 1
+      tokens += batch.reduce(0) { $0 + $1.prompt.tokens.count }
+      let progress = TrainingProgress(
+        step: step, steps: steps, epoch: (step - 1) / (steps / options.epochs) + 1, loss: loss, gradientNorm: norm,
+        learningRate: rate, tokens: tokens, seconds: Date().timeIntervalSince(started))
+      last = progress
+      if Date().timeIntervalSince(saved) > options.checkpointSeconds, step < steps {
+        try saveCheckpoint(step)
+        saved = Date()
+      }
+      if let onStep, try !onStep(progress) { break }
+    }
+    if let folder = options.checkpoint { unlink(TrainingCheckpoint.path(in: folder)) }
+    return last
+  }
+
+  /// Examples of a step: every epoch has an order of its own.
+  private func batch(of step: Int) -> [SupervisedExample] {
+    let perEpoch = steps / options.epochs, epoch = step / perEpoch, first = step % perEpoch * options.batch
+    var generator = RandomGenerator(seed: options.seed &+ epoch &* 0x5851_F42D)
+    let order = generator.permutation(examples.count)
+    return order[first..<min(first + options.batch, examples.count)].map { examples[$0] }
+  }
+
+  /// The batch's loss, with its gradients left in the parameters, and their length.
+  private func gradients(_ batch: [SupervisedExample], step: Int) throws -> (Double, Double) {
+    if let gradients = pass.parameters {
+      gradients.clear()
+      for parameter in parameters { parameter.gradient = gradients.tensors[parameter.name] }
+    }
+    if let adapter, adapter.dropout > 0 {
+      model.decoder.dropout = Dropout(
+        probability: Float(adapter.dropout), seed: UInt64(truncatingIfNeeded: options.seed &* 1_000_003 &+ step),
+        workspace: workspace)
+    }
+    let prompts = batch.map(\.prompt), scoredFrom = batch.map(\.scoredFrom)
+    let total = batch.reduce(0) { $0 + $1.prompt.tokens.count - max(1, $1.scoredFrom) }
+    var loss = 0.0, start = 0
+    while start < prompts.count {
+      let part = try TrainingBatch(
+        prompts, scoredFrom: scoredFrom, from: start, rows: options.rows, weight: 1 / Float(total), model.configuration)
+      loss += try pass.run(part, plan: nil, deepest: deepest)
+      start = part.range.upperBound
+    }
+    let squares = parameters.reduce(0.0) { sum, parameter in
+      let norm = parameter.gradient?.norm() ?? 0
+      return sum + norm * norm
+    }
+    return (loss, squares.squareRoot())
+  }
+
+  private func scale(by factor: Float) {
+    for parameter in parameters {
+      guard let gradient = parameter.gradient else { continue }
+      let values = gradient.mutablePointer
+      parallelRanges(gradient.count, minimum: 1 << 14) { range in
+        for i in range { values[i] *= factor }
+      }
+    }
+  }
+
+  /// Packs what changed.
+  private func refresh() throws {
+    if let adapter {
+      let updates = adapter.updates
+      parallel(updates.count) { updates[$0].refresh() }
+    } else {
+      try model.decoder.weights.refresh()
+    }
+  }
+
+  // MARK: Checkpoints
+
+  private func resume() throws -> Int {
+    guard let folder = options.checkpoint,
+      let step = try TrainingCheckpoint.read(folder, recipe: recipe, parameters, optimizer)
+    else { return 0 }
+    try refresh()
+    return step
+  }
+
+  private func saveCheckpoint(_ step: Int) throws {
+    guard let folder = options.checkpoint, step > 0 else { return }
+    try TrainingCheckpoint.write(folder, step: step, recipe: recipe, parameters, optimizer)
+  }
+
+  /// A hash of everything that the result follows from.
+  public static func recipe(
+    _ model: Model, _ adapter: Adapter?, _ examples: [SupervisedExample], _ options: TrainingOptions
+  ) -> String {
+    var hash = SHA256()
+    let o = options
+    var text = "\(model.baseHash) \(model.precision) \(o.epochs) \(o.learningRate) \(o.batch) \(o.warmup) \(o.schedule) "
+      + "\(o.weightDecay) \(o.clip) \(o.seed)"
+    for other in model.adapters where other !== adapter { text += " + \(other.hash)" }
+    if let adapter {
+      let layers = Set(adapter.updates.map(\.module.layer)).sorted()
+      text += " LoRA \(adapter.rank) \(adapter.alpha) \(adapter.dropout) \(adapter.targets) \(layers)"
+    }
+    hash.add(Array(text.utf8))
+    for example in examples {
+      example.prompt.tokens.withUnsafeBytes { hash.add($0) }
+      withUnsafeBytes(of: example.scoredFrom) { hash.add($0) }
+    }
+    return hash.finish()
+  }
+}
