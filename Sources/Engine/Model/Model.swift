@@ -13,7 +13,7 @@ public final class Model: @unchecked Sendable {
   /// belong to by it.
   public private(set) var hash: String
   /// The same without adapters.
-  public let baseHash: String
+  public private(set) var baseHash: String
   /// Take part in every forward pass, in this order.
   public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
@@ -48,6 +48,11 @@ public final class Model: @unchecked Sendable {
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
     if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
+  }
+
+  func setBaseHash(_ hash: String) {
+    baseHash = hash
+    setAdapters(adapters)
   }
 
   func setAdapters(_ list: [Adapter]) {

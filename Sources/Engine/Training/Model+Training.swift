@@ -13,4 +13,14 @@ extension Model {
     return try Model(
       source: source, name: name, weights: try DecoderWeights(source, precision: kept), hash: baseHash)
   }
+
+  /// Gives a model whose weights were trained a hash of its own.
+  public func settleHash() {
+    guard let memory = decoder.weights.source.weights as? MemoryWeights else { return }
+    var hash = SHA256()
+    for parameter in memory.parameters {
+      hash.add(UnsafeRawBufferPointer(start: parameter.value.pointer, count: parameter.value.count * 4))
+    }
+    setBaseHash(hash.finish())
+  }
 }

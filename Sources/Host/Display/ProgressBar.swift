@@ -13,6 +13,7 @@ final class ProgressBar {
   private let started = ContinuousClock.now
   private var lastDrawn = ContinuousClock.now
   private var done = 0
+  private var detail = ""
   private var isDrawn = false
   private var hasPrinted = false
 
@@ -26,9 +27,10 @@ final class ProgressBar {
     self.terminal = terminal
   }
 
-  /// `done` of `total` are done.
-  func update(to done: Int) {
+  /// `done` of `total` are done; `detail` stands behind the time.
+  func update(to done: Int, detail: String = "") {
     self.done = done
+    self.detail = detail
     let now = ContinuousClock.now
     if terminal.isTerminal {
       guard now - lastDrawn >= .milliseconds(isDrawn ? 100 : 200) else { return }
@@ -81,6 +83,7 @@ final class ProgressBar {
     } else {
       tail += "  \(timeText(seconds))"
     }
+    if !detail.isEmpty { tail += "  \(detail)" }
     let head = truncated(label, to: max(8, width / 3))
     let room = width - displayWidth(head) - displayWidth(tail) - 3
     guard let total, total > 0, room >= 8 else { return truncated("\(head)  \(tail)", to: width) }

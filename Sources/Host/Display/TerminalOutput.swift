@@ -39,10 +39,10 @@ final class TerminalOutput: Output {
     return lastTask
   }
 
-  func progressUpdate(_ task: Int, done: Int) {
+  func progressUpdate(_ task: Int, done: Int, detail: String) {
     // One line on the screen: a task inside a task is shown, the outer one waits.
     guard task == bars.keys.max() else { return }
-    bars[task]?.update(to: done)
+    bars[task]?.update(to: done, detail: detail)
   }
 
   func progressEnd(_ task: Int, done: Int, completed: Bool) {

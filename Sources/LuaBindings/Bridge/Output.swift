@@ -14,7 +14,8 @@ public protocol Output: AnyObject {
 
   /// A task of `total` steps (nil: unknown) has begun. Tasks nest.
   func progressBegin(_ label: String, total: Int?) -> Int
-  func progressUpdate(_ task: Int, done: Int)
+  /// `detail`: a few words on how it goes.
+  func progressUpdate(_ task: Int, done: Int, detail: String)
   /// The task has ended after `done` steps; `completed` is false when it failed or was interrupted.
   func progressEnd(_ task: Int, done: Int, completed: Bool)
 
@@ -25,6 +26,7 @@ public protocol Output: AnyObject {
 
 extension Output {
   public func write(_ text: String) { write(Array(text.utf8)) }
+  public func progressUpdate(_ task: Int, done: Int) { progressUpdate(task, done: done, detail: "") }
 }
 
 /// A table to show. The output decides on widths and digits.

@@ -40,7 +40,7 @@ public final class PlainOutput: Output {
     tasks.append((label, total, 0, nil))
     return tasks.count - 1
   }
-  public func progressUpdate(_ task: Int, done: Int) { tasks[task].done = done }
+  public func progressUpdate(_ task: Int, done: Int, detail: String) { tasks[task].done = done }
   public func progressEnd(_ task: Int, done: Int, completed: Bool) {
     tasks[task].done = done
     tasks[task].completed = completed

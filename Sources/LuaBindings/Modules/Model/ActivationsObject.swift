@@ -89,8 +89,10 @@ public final class ActivationsObject: LuaObject {
 
 extension OptionReader {
   /// Capture requests that fill one object per sequence; empty without the option.
-  func captures(of model: Model, sequences: Int) throws -> (requests: [CaptureRequest], objects: [ActivationsObject]) {
-    guard let table = optional("capture") else { return ([], []) }
+  func captures(
+    _ name: String = "capture", of model: Model, sequences: Int
+  ) throws -> (requests: [CaptureRequest], objects: [ActivationsObject]) {
+    guard let table = optional(name) else { return ([], []) }
     let known = ["site", "layers", "layer", "pos"]
     for name in try table.fieldNames(limit: 100) where !known.contains(name) {
       throw table.error("unknown key '\(name)'\(suggestion(for: name, in: known)); known: layers, pos, site")

@@ -5,14 +5,15 @@ extension Module {
     "model", "Language models: loading, running, generating, hooks.",
     functions: [
       Function(
-        "load", "model.load(name_or_path [, { dtype = }])",
+        "load", "model.load(name_or_path [, { dtype =, adapter = }])",
         "Loads a store name, a .gguf file, a Hugging Face folder, or org/name of the local Hugging Face cache.",
         options: [
           Option(
             "dtype", "string", .string("f32"),
             "weights and products: f32; bf16 (half the memory); native (a .gguf file's quantised weights as they are, "
               + "8-bit activations)",
-            choices: WeightPrecision.allCases.map(\.rawValue))
+            choices: WeightPrecision.allCases.map(\.rawValue)),
+          Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA) that is attached"),
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
         argumentChoices: { ModelStore().knownNames }
@@ -21,6 +22,9 @@ extension Module {
         let precision = try WeightPrecision(rawValue: call.options(2).choice("dtype")) ?? .f32
         let path = try ModelStore().resolve(name)
         let model = try Model.load(path: path, name: name.contains("/") ? nil : name, precision: precision)
+        if let folder = try call.options(2).optional("adapter")?.path() {
+          try model.attach(try Adapter(folder: folder, for: model))
+        }
         LoadedModels.add(model)
         if Module.isVerbose {
           call.state.output.note("\(model.name): \(model.precision.rawValue), \(model.memory.summary)")

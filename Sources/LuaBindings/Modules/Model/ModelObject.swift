@@ -14,7 +14,7 @@ public final class ModelObject: LuaObject {
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow], isUnique: true)
+    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + adapterRows, isUnique: true)
 
   static let fieldRows: [Field] = [
     Field("name", "string", "The name it was loaded by.") { $0.push(try $0.model.name) },
@@ -31,7 +31,7 @@ public final class ModelObject: LuaObject {
       _ = try $0.model
       return $0.push(try $0.model.precision.rawValue)
     },
-    Field("hash", "string", "Fingerprint of the weights' file.") { $0.push(try $0.model.hash) },
+    Field("hash", "string", "Fingerprint of the weights, attached adapters included.") { $0.push(try $0.model.hash) },
     Field("template", "string", "Its chat template in Jinja; nil where it has none.") {
       $0.push(try $0.model.template?.source)
     },

@@ -1,0 +1,277 @@
+import Engine
+import Foundation
+
+extension Module {
+  /// Training inside the host: adapters, whole models, gradients.
+  static let train = Module(
+    "train", "Fine-tuning on prompts and completions, and gradients of losses.",
+    functions: [loraRow, fullRow, adapterRow, loadRow, gradientsRow], types: [AdapterObject.self],
+    topics: [
+      Topic(
+        "training",
+        """
+        train.lora leaves the model as it is and gives an adapter: m:attach(a) lets it take part, m:detach(a) takes it out
+        again, m:merge(a) is a model of its own. train.full trains a copy of all weights.
+
+          examples = { { prompt = "...", completion = "..." }, ... }
+
+        With chat = true (the default) the prompt is a user turn of the model's template, or of template = "alpaca", "chatml",
+        "gemma", "llama3" or a text in Jinja; the completion and the token that ends it are learnt, nothing else is.
+        A step is one batch of examples, packed without padding; the loss is the mean over its scored tokens.
+
+        checkpoint = folder keeps the state every minute and at Ctrl-C, and continues from there with the same numbers.
+        cache = name keeps the finished adapter in the store under a hash of model, examples and settings: the same call
+        gives it back at once.
+        """)
+    ])
+
+  private static let trainingOptions: [Option] = [
+    Option("examples", "list of { prompt =, completion = }", .required, "what is learnt"),
+    Option("chat", "boolean", .boolean(true), "wraps prompts as a user turn of the template"), SharedOptions.template,
+    Option("epochs", "integer", .integer(3), "passes over the examples"),
+    Option("batch", "integer", .integer(16), "examples of a step"),
+    Option("max_length", "integer", .integer(512), "longer examples are cut, and counted"),
+    Option("warmup", "integer", .integer(8), "steps over which lr rises"),
+    Option(
+      "schedule", "string", .string("constant"), "lr after that; linear and cosine end at 0",
+      choices: TrainingOptions.Schedule.allCases.map(\.rawValue)),
+    Option("weight_decay", "number", .number(0), "AdamW's decoupled decay"),
+    Option("clip", "number", .number(1), "longest gradient"),
+    Option("seed", "integer", .integer(0), "of the start, the order and dropout"),
+    Option("checkpoint", "string", .none, "folder for the state of a training under way, continued if there is one"),
+    Option(
+      "on_step", "function(progress)", .none,
+      "gets { step, steps, epoch, loss, gradient_norm, lr, tokens, seconds } after each step; returning false ends"),
+    Option("model", "model", .required, "what is trained"),
+  ]
+
+  private static let adapterOptions: [Option] = [
+    Option("rank", "integer", .integer(16), "rank of the updates"),
+    Option("alpha", "number", .number(32), "updates are scaled by alpha / rank"),
+    Option("dropout", "number", .number(0), "share of the adapter's inputs dropped in training"),
+    Option("targets", "\"all\" or list of names", .string("all"), "linear maps, by PEFT's names: \"q_proj\""),
+    Option("layers", "integer, list, { from =, to = } or \"all\"", .string("all"), "blocks that are changed"),
+  ]
+
+  private static let example = """
+    local m = model.load("smollm2-135m-instruct")
+    local examples = { { prompt = "Say hello.", completion = "Ahoy!" }, { prompt = "Greet me.", completion = "Ahoy there!" } }
+
+    """
+
+  private static let loraRow = Function(
+    "lora", "train.lora{ model =, examples =, rank = 16, alpha = 32, epochs = 3, lr = 1e-3, ... }",
+    "Trains low-rank updates (LoRA, Hu et al. 2022) with AdamW; the model itself stays as it is. See ?training.",
+    options: trainingOptions + adapterOptions + [
+      Option("lr", "number", .number(1e-3), "learning rate"),
+      Option("cache", "string", .none, "a name: keeps the adapter in the store, and takes it from there the next time"),
+    ],
+    results: "adapter, not attached",
+    example: example + """
+      local a = train.lora{ model = m, examples = examples, epochs = 1, rank = 4 }
+      m:attach(a)
+      """
+  ) { call in
+    let options = try call.options()
+    let model = try options.required("model").model()
+    let examples = try options.supervised(model)
+    var settings = try options.training()
+    settings.learningRate = try options.number("lr")
+    let adapter = try options.adapter(for: model, seed: settings.seed)
+    let recipe = Trainer.recipe(model, adapter, examples.list, settings)
+    var folder: String?
+    if let name = try options.optional("cache")?.string() {
+      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), name.first != "." else {
+        throw call.error("cache: '\(name)' cannot be a folder's name; use letters, digits, - and _")
+      }
+      let place = "\(ModelStore().home)/trained/\(name)-\(recipe.prefix(12))"
+      if FileManager.default.fileExists(atPath: place + "/adapter_model.safetensors") {
+        let known = try Adapter(folder: place, for: model)
+        return call.push(AdapterObject(known, history: TrainingHistory(isCached: true)))
+      }
+      folder = place
+      settings.checkpoint = settings.checkpoint ?? place
+    }
+    let history = try call.train(model, adapter, examples, settings, options)
+    if let folder, history.steps > 0 { try adapter.save(folder) }
+    return call.push(AdapterObject(adapter, history: history))
+  }
+
+  private static let fullRow = Function(
+    "full", "train.full{ model =, examples =, epochs = 3, lr = 2e-5, ... }",
+    "Trains a copy of all weights, kept in float32, with AdamW; the model itself stays as it is. dtype = \"bf16\" multiplies "
+      + "in bf16 over float32 weights. See ?training.",
+    options: trainingOptions + [
+      Option("lr", "number", .number(2e-5), "learning rate"),
+      Option("dtype", "string", .computed("the model's"), "products of the copy", choices: ["f32", "bf16"]),
+    ],
+    results: "model, { losses, steps, tokens, seconds, ... }",
+    example: example + "print(pcall(train.full, { model = m, examples = {} }))"
+  ) { call in
+    let options = try call.options()
+    let model = try options.required("model").model()
+    let examples = try options.supervised(model)
+    guard !examples.list.isEmpty else { throw call.error("option 'examples': there is nothing to learn from") }
+    var settings = try options.training()
+    settings.learningRate = try options.number("lr")
+    let precision = try options.isPresent("dtype") ? WeightPrecision(rawValue: options.choice("dtype")) : nil
+    let copy = try model.trainable(precision: precision)
+    let history = try call.train(copy, nil, examples, settings, options)
+    copy.settleHash()
+    _ = call.push(ModelObject(copy))
+    return 1 + call.push(history.table)
+  }
+
+  private static let adapterRow = Function(
+    "adapter", "train.adapter{ model =, rank = 16, alpha = 32, targets = }",
+    "A fresh adapter that changes nothing until it is trained: A random, B zero.",
+    options: [Option("model", "model", .required, "what it is for")] + adapterOptions + [
+      Option("seed", "integer", .integer(0), "of A")
+    ],
+    results: "adapter",
+    example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(train.adapter{ model = m, rank = 8, targets = { \"q_proj\" } })"
+  ) { call in
+    let options = try call.options(), model = try options.required("model").model()
+    return call.push(AdapterObject(try options.adapter(for: model, seed: try options.integer("seed"))))
+  }
+
+  private static let loadRow = Function(
+    "load", "train.load(folder, m)", "Reads an adapter's folder, PEFT's or ours, for a model.", results: "adapter",
+    example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(pcall(train.load, \"adapters/mine\", m))"
+  ) { call in
+    let path = try call.argument(1).path()
+    return call.push(AdapterObject(try Adapter(folder: path, for: try call.argument(2).model())))
+  }
+
+  private static let gradientsRow = Function(
+    "gradients", "train.gradients{ model =, tokens | prompts | examples =, parameters =, capture_gradients = }",
+    "The loss, the mean negative log-likelihood of all next tokens (of completions, for examples), and its gradients: with "
+      + "respect to checkpoint tensors by name, and to activations at sites. Interventions must be off; adapters take part.",
+    options: [
+      Option("model", "model", .required, "what is differentiated")
+    ] + SharedOptions.prompts + [
+      Option("examples", "list of { prompt =, completion = }", .none, "only completions are scored"),
+      Option("parameters", "list of names", .none, "checkpoint tensors, as \"model.layers.1.mlp.up_proj.weight\""),
+      Option(
+        "capture_gradients", "{ site = name or list, layers =, pos = }", .none,
+        "activations with respect to which the loss is differentiated"),
+    ],
+    results: "{ loss, tokens, gradients = { [name] = tensor }, acts }; acts as of m:run, a list of them for a batch",
+    example: """
+      local m = model.load("smollm2-135m-instruct")
+      local g = train.gradients{ model = m, tokens = { m:tokens("The sky is blue.") }, parameters = { "model.norm.weight" } }
+      print(g.loss, g.gradients["model.norm.weight"]:norm())
+      """
+  ) { call in
+    let options = try call.options()
+    let model = try options.required("model").model()
+    var set: PromptSet, scoredFrom: [Int]
+    if options.isPresent("examples") {
+      let examples = try options.supervised(model, limit: model.configuration.contextLength)
+      set = PromptSet(prompts: examples.list.map(\.prompt), isSingle: false)
+      scoredFrom = examples.list.map(\.scoredFrom)
+    } else {
+      set = try options.prompts(of: model)
+      scoredFrom = set.prompts.map { _ in 0 }
+    }
+    let names = try options.optional("parameters")?.list { try $0.string() } ?? []
+    let (captures, acts) = try options.captures("capture_gradients", of: model, sequences: set.prompts.count)
+    let result = try model.gradients(set.prompts, scoredFrom: scoredFrom, parameters: names, captures: captures)
+    var gradients = LuaTable()
+    for name in names { if let tensor = result.parameters[name] { gradients.set(name, tensor.asLua) } }
+    var table: LuaTable = ["loss": result.loss, "tokens": result.tokens, "gradients": gradients]
+    if !acts.isEmpty {
+      if set.isSingle { table.set("acts", acts[0].asLua) } else { table.set("acts", acts.map(\.asLua)) }
+    }
+    return call.push(table)
+  }
+}
+
+extension OptionReader {
+  /// The examples as tokens.
+  fileprivate func supervised(_ model: Model, limit: Int? = nil) throws -> SupervisedExamples {
+    let reader = try required("examples")
+    guard reader.isTable else { throw reader.mismatch("a list of { prompt =, completion = }") }
+    guard reader.listCount > 0 else { throw reader.error("the list is empty: there is nothing to learn from") }
+    let chat = try boolean("chat"), template = try template(of: model)
+    let limit = try limit ?? integer("max_length", in: 2...1 << 24)
+    var examples = SupervisedExamples()
+    _ = try reader.list { example in
+      guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
+        throw example.error("an example needs prompt and completion")
+      }
+      do {
+        try examples.add(
+          prompt: try prompt.bytes(), completion: try completion.bytes(), model: model, chat: chat, template: template,
+          limit: limit)
+      } catch let failure as EngineError where failure.kind == .argument { throw example.error(failure.message) }
+    }
+    return examples
+  }
+
+  fileprivate func training() throws -> TrainingOptions {
+    var settings = TrainingOptions()
+    settings.epochs = try integer("epochs", in: 1...1_000_000)
+    settings.batch = try integer("batch", in: 1...1 << 20)
+    settings.warmup = try integer("warmup", in: 0...1 << 30)
+    settings.schedule = TrainingOptions.Schedule(rawValue: try choice("schedule")) ?? .constant
+    settings.weightDecay = try number("weight_decay", in: 0...1)
+    settings.clip = try number("clip", in: 0...Double.infinity)
+    settings.seed = try integer("seed")
+    settings.checkpoint = try optional("checkpoint")?.path()
+    return settings
+  }
+
+  fileprivate func adapter(for model: Model, seed: Int) throws -> Adapter {
+    var targets: [String]?
+    if let reader = optional("targets") {
+      if reader.isString { _ = try reader.choice(["all"]) } else { targets = try reader.list { try $0.string() } }
+    }
+    return try Adapter(
+      for: model, rank: try integer("rank", in: 1...4096), alpha: try number("alpha", in: 0...Double.infinity),
+      dropout: try number("dropout", in: 0...1), targets: targets, layers: try optional("layers")?.layers(of: model),
+      seed: seed)
+  }
+}
+
+extension Call {
+  /// Trains under a progress line with loss and tokens per second.
+  fileprivate func train(
+    _ model: Model, _ adapter: Adapter?, _ examples: SupervisedExamples, _ settings: TrainingOptions,
+    _ options: OptionReader
+  ) throws -> TrainingHistory {
+    if examples.truncated + examples.dropped > 0 {
+      state.output.note(
+        "\(examples.truncated) examples were cut at max_length, \(examples.dropped) left out because their prompt alone reaches it")
+    }
+    guard !examples.list.isEmpty else {
+      throw error("option 'examples': every prompt alone reaches max_length; nothing is left to learn from")
+    }
+    let trainer = try Trainer(model, adapter: adapter, examples.list, settings)
+    let onStep = try options.optional("on_step")?.function()
+    var history = TrainingHistory(truncated: examples.truncated, dropped: examples.dropped)
+    let output = state.output, task = output.progressBegin("training", total: trainer.steps)
+    var completed = false
+    defer { output.progressEnd(task, done: history.steps, completed: completed) }
+    try trainer.run { progress in
+      history.losses.append(progress.loss)
+      (history.steps, history.tokens, history.seconds) = (progress.step, progress.tokens, progress.seconds)
+      output.progressUpdate(
+        task, done: progress.step,
+        detail: "loss \(shortText(progress.loss)), \(Int(progress.tokensPerSecond)) tok/s")
+      guard let onStep else { return true }
+      let table: LuaTable = [
+        "step": progress.step, "steps": progress.steps, "epoch": progress.epoch, "loss": progress.loss,
+        "gradient_norm": progress.gradientNorm, "lr": progress.learningRate, "tokens": progress.tokens,
+        "seconds": progress.seconds,
+      ]
+      return try onStep.call([table], results: 1) { results in
+        results[0].isNil ? true : try results[0].boolean()
+      }
+    }
+    completed = true
+    return history
+  }
+}
+
+private func shortText(_ value: Double) -> String { String(format: "%.3f", value) }
