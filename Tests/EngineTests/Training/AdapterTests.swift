@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+@testable import Engine
+
+/// Low-rank updates: against PEFT's own, and what must hold whatever their values are.
+@Suite(.serialized) struct AdapterTests {
+  private func expected(_ name: String) throws -> (Model, SafetensorsFile, TinyModelTests.Golden)? {
+    guard let folder = Files.fixture("peft/llama"), let golden = try TinyModelTests.Golden("llama") else { return nil }
+    return (golden.model, try SafetensorsFile(path: folder + "/expected.safetensors"), golden)
+  }
+
+  @Test func anAdapterOfPEFTGivesItsLogits() throws {
+    guard let (model, file, golden) = try expected("llama"), let folder = Files.fixture("peft/llama") else { return }
+    let adapter = try Adapter(folder: folder, for: model)
+    #expect(adapter.rank == 4 && adapter.alpha == 8 && Set(adapter.targets) == ["q_proj", "v_proj", "down_proj"])
+    let plain = try model.run(golden.prompts, logits: .all), hash = model.hash
+    try model.attach(adapter)
+    #expect(model.hash != hash)
+    var hidden: [Int: [Float]] = [:]
+    let capture = CaptureRequest(site: .residPost, layers: [1]) { hidden[$0.sequence] = try $0.tensor().values }
+    let results = try model.run(golden.prompts, logits: .all, captures: [capture])
+    for sequence in 0..<2 {
+      let pad = golden.padding[sequence]
+      for (name, values) in [("logits", results[sequence].logits!.values), ("hidden.2", hidden[sequence]!)] {
+        let tensor = try file.tensor(name)
+        let width = tensor.shape[2], length = tensor.shape[1]
+        let rows = Array(tensor.values[(sequence * length + pad) * width..<(sequence + 1) * length * width])
+        #expect(maxDifference("peft \(sequence) \(name)", values, rows) < TinyModelTests.tolerance)
+      }
+    }
+    try model.detach(adapter)
+    #expect(model.hash == hash)
+    #expect(try model.run(golden.prompts, logits: .all)[0].logits!.values == plain[0].logits!.values)
+  }
+
+  @Test(arguments: TinyModelTests.families)
+  func aFreshAdapterChangesNothingAndSurvivesItsFolder(family: String) throws {
+    guard let golden = try TinyModelTests.Golden(family) else { return }
+    let model = golden.model, plain = try model.run(golden.prompts, logits: .all)
+    let adapter = try Adapter(for: model, rank: 3, alpha: 6, seed: 4)
+    try model.attach(adapter)
+    #expect(try model.run(golden.prompts, logits: .all)[1].logits!.values == plain[1].logits!.values)
+    // With values in B it does change them, and its copy from disk does the same.
+    for (i, update) in adapter.updates.enumerated() {
+      update.up.value.mutablePointer.update(
+        from: try Tensor.normal(update.up.value.shape, seed: i).pointer, count: update.up.value.count)
+      update.refresh()
+    }
+    let tuned = try model.run(golden.prompts, logits: .all)[1].logits!
+    #expect(try tuned.maximumDifference(plain[1].logits!) > 0.01)
+    try Files.withFolder { folder in
+      try adapter.save(folder + "/a")
+      let copy = try Adapter(folder: folder + "/a", for: model)
+      #expect(copy.hash == adapter.hash)
+      try model.detach()
+      try model.attach(copy)
+      #expect(try model.run(golden.prompts, logits: .all)[1].logits!.values == tuned.values)
+    }
+    try model.detach()
+  }
+
+  @Test func anAdapterOfAnotherModelIsRefused() throws {
+    guard let folder = Files.fixture("peft/llama"), let other = try TinyModelTests.Golden("qwen3"),
+      let golden = try TinyModelTests.Golden("llama")
+    else { return }
+    #expect(throws: EngineError.self) { try Adapter(folder: folder, for: other.model) }
+    let own = try Adapter(for: golden.model, rank: 2)
+    #expect(throws: EngineError.self) { try other.model.attach(own) }
+    try golden.model.attach(own)
+    #expect(throws: EngineError.self) { try golden.model.attach(own) }
+    #expect(throws: EngineError.self) { try golden.model.detach(try Adapter(for: golden.model, rank: 2)) }
+  }
+
+  @Test func damagedAdaptersAreErrors() throws {
+    guard let fixture = Files.fixture("peft/llama"), let golden = try TinyModelTests.Golden("llama") else { return }
+    try Files.withFolder { folder in
+      let settings = try String(contentsOfFile: fixture + "/adapter_config.json", encoding: .utf8)
+      let weights = try Data(contentsOf: URL(fileURLWithPath: fixture + "/adapter_model.safetensors"))
+      for (from, to) in [
+        ("\"LORA\"", "\"IA3\""), ("\"r\": 4", "\"r\": -4"), ("\"use_dora\": false", "\"use_dora\": true"),
+        ("\"bias\": \"none\"", "\"bias\": \"all\""), ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
+      ] {
+        try settings.replacing(from, with: to).write(
+          toFile: folder + "/adapter_config.json", atomically: true, encoding: .utf8)
+        try weights.write(to: URL(fileURLWithPath: folder + "/adapter_model.safetensors"))
+        #expect(throws: EngineError.self, "\(from) -> \(to)") { try Adapter(folder: folder, for: golden.model) }
+      }
+      try settings.write(toFile: folder + "/adapter_config.json", atomically: true, encoding: .utf8)
+      var generator = RandomGenerator(seed: 1)
+      var refused = 0
+      for _ in 0..<200 {
+        var damaged = weights
+        for _ in 0..<3 { damaged[generator.below(min(damaged.count, 3000))] = UInt8(generator.below(256)) }
+        try damaged.write(to: URL(fileURLWithPath: folder + "/adapter_model.safetensors"))
+        do { _ = try Adapter(folder: folder, for: golden.model) } catch is EngineError { refused += 1 }
+      }
+      print("damaged adapters refused:", refused, "of 200")
+      #expect(refused > 50)
+    }
+  }
+}
