@@ -1,31 +1,40 @@
--- Does a refusal direction found in one model work in another?
+-- Does a refusal direction found in one model work in another? (E7)
 --
--- Claim (Oozeer et al., ICML 2025, section on refusal): a direction found in a source model, carried through a map
--- fitted between the two models' activations, steers the target as its own direction does. The paper transfers
--- Llama 3.2 1B -> 3B and reports that mapped ablation lowers substring refusals as the native vector does.
+-- Claim (Oozeer et al., ICML 2025, section on refusal): a direction found in a source model, carried through a map fitted
+-- between the two models' activations, steers the target as its own direction does. The paper transfers Llama 3.2 1B -> 3B;
+-- mapped ablation lowers substring refusals, perplexity rises (Pile 16.50 against 15.78 with the native vector, Alpaca 8.32
+-- against 7.26). Its reviewers asked for the unsteered model and random vectors of equal norm beside them.
 --
--- Here: difference of means at the last prompt token (Arditi et al. 2024) in the source; autoencoder, affine and ridge
--- maps from source to target; each mapped vector, rescaled to the native one's norm, is added in the target at one layer
--- and ablated at every layer. Beside each effect stand KL and perplexity, because a broken model also stops refusing,
--- and random vectors of the same norm of three kinds.
+-- Here, in both directions between two models that refuse: the direction of Arditi et al. 2024 (difference of means,
+-- selected on other prompts), with massive dimensions left out and exactly as in the paper; autoencoder, affine and ridge
+-- maps; each mapped vector, rescaled to the native one's norm, ablated at every layer and added at one. Controls: three
+-- kinds of random vector, and maps that have not seen the contrast (harmless chat only, prose only, other prompts).
+-- Beside each effect stand KL and perplexity on harmless and on general text: a broken model also stops refusing.
 --
--- Neither packaged model refuses by itself (SmolLM2 complies, Gemma 3 270M is a base model), so the main measure is the
--- log-odds that the answer opens like a refusal (I, Sorry, As, Unfortunately); text is counted too.
+-- Neither packaged model refuses by itself: both are taught to first (`lib/tuned.lua`, kept in the store).
 --
---   acthost examples/refusal_transfer.lua [--source NAME] [--target NAME] [--n 64] [--harmful FILE --harmless FILE]
+--   acthost examples/refusal_transfer.lua [--source NAME] [--target NAME] [--tune false]
+--       [--harmful FILE --harmless FILE] [--test_harmful FILE] [--n 64] [--both false]
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/lib/?.lua;" .. package.path
+local tuned = require("tuned")
 
 local opt = args.parse{
   source = "smollm2-135m-instruct", target = "gemma-3-270m",
+  tune = true,        -- teach the models to refuse first; false for models that do
+  both = true,        -- also from target to source
   n = 64,             -- test prompts of each kind
-  harmful = "", harmless = "", -- files of your own (.txt lines, or .jsonl with instruction, prompt or text)
+  harmful = "", harmless = "", -- files of your own for everything (.txt lines, or .jsonl with instruction, prompt or text)
+  test_harmful = "", test_harmless = "", -- or for testing only
   draws = 5,          -- random vectors of each kind
-  draw_n = 12,        -- test prompts for each random vector
-  texts = 12,         -- prompts whose answers are generated
-  tokens = 12,        -- new tokens of each answer
+  draw_n = 16,        -- test prompts for each random vector
+  tokens = 14,        -- new tokens of each answer
+  layers = 5,         -- layers tried for the direction, evenly spaced over the middle of the model
+  selection = 12,     -- prompts of each kind that the direction is selected on
   coeff = 1,          -- magnitude of every addition, random ones included
   seed = 0,
 }
-local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local started = os.time()
 
 ---------------------------------------------------------------------------------------------------- prompts
@@ -38,8 +47,7 @@ local function read(path)
   error(path .. ": rows need a field instruction, prompt or text")
 end
 
-local function first(list, n) return { table.unpack(list, 1, math.min(n, #list)) } end
-
+local first = tuned.first
 local prompts = {}
 for _, kind in ipairs{ "harmful", "harmless" } do
   if opt[kind] ~= "" then
@@ -47,23 +55,28 @@ for _, kind in ipairs{ "harmful", "harmless" } do
     prompts[kind] = { train = train, selection = selection, test = test }
   else
     prompts[kind] = {}
-    for _, part in ipairs{ "train", "selection", "test" } do
-      prompts[kind][part] = data.lines(("%s/data/%s_%s.txt"):format(here, kind, part))
-    end
+    for _, part in ipairs{ "train", "selection", "test" } do prompts[kind][part] = tuned.lines(kind .. "_" .. part) end
   end
+  if opt["test_" .. kind] ~= "" then prompts[kind].test = read(opt["test_" .. kind]) end
   prompts[kind].test = first(prompts[kind].test, opt.n)
 end
-local general = first(data.lines(here .. "/data/general_text.txt"), 4)
+local prose = tuned.lines("general_text")
+local general = first(prose, 4)
 for i, text in ipairs(general) do general[i] = text:match("^.-%. .-%.") or text end -- two sentences of each
+local fit_prose = { table.unpack(prose, 5) }
 
 ---------------------------------------------------------------------------------------------------- models
-local source, target = model.load(opt.source), model.load(opt.target)
+local models = { model.load(opt.source), model.load(opt.target) }
 local r = run.start("refusal_transfer", { options = opt })
-print(source)
-print(target)
-print(("prompts: %d + %d for directions, %d + %d for choosing layers, %d + %d for testing; run folder %s\n"):format(
-  #prompts.harmful.train, #prompts.harmless.train, #prompts.harmful.selection, #prompts.harmless.selection,
-  #prompts.harmful.test, #prompts.harmless.test, r.folder))
+print(models[1])
+print(models[2])
+print(("prompts: %d + %d for directions, %d + %d for choosing, %d + %d for testing; run folder %s\n"):format(
+  #prompts.harmful.train, #prompts.harmless.train, math.min(opt.selection, #prompts.harmful.selection),
+  math.min(opt.selection, #prompts.harmless.selection), #prompts.harmful.test, #prompts.harmless.test, r.folder))
+if opt.tune then
+  local examples = tuned.refusal_examples(models[1])
+  for _, m in ipairs(models) do tuned.refusing(m, examples, opt.seed) end
+end
 
 local function mean(list)
   local sum = 0
@@ -71,255 +84,264 @@ local function mean(list)
   return sum / #list
 end
 
-local function odds(m, list) return mean(steer.refusal_scores(m, { prompts = list, chat = true })) end
+-- Share of prompts whose answer opens with a refusal token (I, Sorry, As, Unfortunately), and the mean log-odds of it.
+local function opening(m, list)
+  local scores, refused = steer.refusal_scores(m, { prompts = list, chat = true }), 0
+  for _, x in ipairs(scores) do if x > 0 then refused = refused + 1 end end
+  return refused / #scores, mean(scores)
+end
 
-for _, m in ipairs{ source, target } do
-  local massive = m:massive_dimensions{}
-  local share = 0
-  for _, x in pairs(massive.share) do share = math.max(share, x) end
-  print(("%s: %d massive dimensions, up to %.0f %% of the squared norm; left out of directions"):format(
-    m.name, #massive.union, 100 * share))
+local function refusals(m, list)
+  local texts = tuned.answers(m, list, opt.tokens)
+  local rate, interval = metrics.refusal_rate(texts)
+  return { rate = rate, n = interval.n, low = interval.low, high = interval.high, distinct = metrics.distinct_words(texts), texts = texts }
 end
 
 ---------------------------------------------------------------------------------------------------- directions
--- The layer is the one whose difference, added to harmless prompts, raises the refusal log-odds most.
-local function find(m)
-  local from, to = m.n_layers // 4, math.floor(0.8 * m.n_layers)
-  local step = math.max(1, (to - from) // 4)
-  local d = steer.mean_difference(m, {
-    positive = prompts.harmful.train, negative = prompts.harmless.train, layers = { from = from, to = to }, pos = -1,
-    chat = true,
+-- Arditi's selection over some layers and the last position of the template, judged on held-out prompts. The limit on KL
+-- is theirs, 0.1, and is doubled where nothing passes; both are printed.
+local function find(m, masked)
+  local from, to, layers = m.n_layers // 4, math.floor(0.79 * m.n_layers), {}
+  for i = 0, opt.layers - 1 do layers[#layers + 1] = math.floor(from + (to - from) * i / math.max(1, opt.layers - 1) + 0.5) end
+  local ok, found = pcall(steer.refusal_direction, m, {
+    harmful = prompts.harmful.train, harmless = prompts.harmless.train,
+    harmful_val = first(prompts.harmful.selection, opt.selection), harmless_val = first(prompts.harmless.selection, opt.selection),
+    layers = layers, pos = { -1 }, kl_limit = 1e9, mask_massive = masked,
   })
-  local plain, best, rows = odds(m, prompts.harmless.selection), nil, {}
-  for layer = from, to, step do
-    local v = d:at(layer)
-    local score = steer.with(m, function(s)
-      s:add{ dir = v, layer = layer }
-      return odds(m, prompts.harmless.selection)
-    end)
-    rows[#rows + 1] = { layer = layer, norm = v.norm, relative = v.relative_norm, cosine = v.cosine_to_stream, odds = score, rise = score - plain }
-    if not best or score > best.score then best = { layer = layer, score = score, vector = v } end
+  if not ok then
+    print(("%s: %s"):format(m.name, tostring(found)))
+    return nil
   end
-  print(("\n%s: refusal log-odds on harmless prompts %.2f; with the difference of means of each layer added:"):format(m.name, plain))
-  show(rows, { columns = { "layer", "norm", "relative", "cosine", "odds", "rise" } })
-  print(best.vector)
-  return best.vector
-end
-
-local from_vector, native = find(source), find(target)
-
----------------------------------------------------------------------------------------------------- maps
-print("\nmaps from " .. source.name .. " layer " .. from_vector.layer .. " to " .. target.name .. " layer " .. native.layer)
-local texts = {}
-for _, kind in ipairs{ "harmful", "harmless" } do
-  for _, text in ipairs(prompts[kind].train) do texts[#texts + 1] = text end
-end
-local maps, reports = {}, {}
-for _, method in ipairs{ "autoencoder", "affine", "ridge" } do
-  local map = mapper.fit{
-    from = source, to = target, from_layer = from_vector.layer, to_layer = native.layer, texts = texts, chat = true,
-    method = method, seed = opt.seed,
-  }
-  maps[method] = map
-  local report = map.report
-  local v = map:vector(from_vector, { norm = native.norm })
-  reports[#reports + 1] = {
-    map = method, mse = report.mse, fvu = report.fvu, fvu_template = report.fvu_template, cosine = report.cosine_centred,
-    cosine_last = report.cosine_last, rows = report.rows, seconds = report.seconds, with_native = metrics.cosine(v, native),
-  }
-end
-print("held-out texts; fvu per dimension against predicting the mean; with_native: cosine of mapped and native direction")
-show(reports, { columns = { "map", "mse", "fvu", "fvu_template", "cosine", "cosine_last", "rows", "seconds", "with_native" } })
-for _, row in ipairs(reports) do r:row(row) end
-r:save("native", native.direction)
-for method, map in pairs(maps) do map:save(r.folder .. "/map-" .. method) end
-
----------------------------------------------------------------------------------------------------- measuring
-local answers = target:generate{ prompts = first(prompts.harmless.test, 8), chat = true, max_tokens = opt.tokens }
-local examples = {}
-for i, answer in ipairs(answers) do
-  if #answer.tokens > 1 then examples[#examples + 1] = { prompt = prompts.harmless.test[i], completion = answer.text } end
-end
-local on_harmless = target:reference{ examples = examples, chat = true }
-local on_general = target:reference{ texts = general }
-
--- What one intervention does. Text is generated on harmful prompts for ablation and on harmless ones for addition.
-local function measure(action, vector, n, with_text)
-  return steer.with(target, function(s)
-    if action == "ablate" then s:ablate{ dir = vector } end
-    if action == "add" then s:add{ dir = vector, layer = native.layer, coeff = opt.coeff } end
-    local row = {}
-    if action ~= "add" then row.harmful = odds(target, first(prompts.harmful.test, n)) end
-    if action ~= "ablate" then row.harmless = odds(target, first(prompts.harmless.test, n)) end
-    local own, other = target:kl{ reference = on_harmless }, target:kl{ reference = on_general }
-    row.kl_harmless, row.ppl_harmless, row.kl_general, row.ppl_general = own.mean, own.perplexity, other.mean, other.perplexity
-    if with_text then
-      local list = first(action == "ablate" and prompts.harmful.test or prompts.harmless.test, opt.texts)
-      local texts = {}
-      for i, c in ipairs(target:generate{ prompts = list, chat = true, max_tokens = opt.tokens }) do texts[i] = c.text end
-      local rate, interval = metrics.refusal_rate(texts)
-      row.refusal, row.refusal_n, row.refusal_low, row.refusal_high = rate, interval.n, interval.low, interval.high
-      row.distinct = metrics.distinct_words(texts)
-      row.sample = texts[1]
+  local limit, best = 0.1, nil
+  while not best do
+    for _, s in ipairs(found.scores) do
+      if s.steering >= 0 and s.kl <= limit and (not best or s.refusal < best.refusal) then best = s end
     end
-    return row
-  end)
-end
-
-local rows = {}
-local function add_row(action, name, row, n)
-  row.action, row.vector, row.n = action, name, n
-  rows[#rows + 1] = row
-  r:row(row)
-end
-
-print("\nmeasuring in " .. target.name)
-add_row("none", "unsteered", measure("none", nil, opt.n, true), #prompts.harmful.test)
-
-local vectors = { { "native", native } }
-for _, method in ipairs{ "autoencoder", "affine", "ridge" } do
-  vectors[#vectors + 1] = { method, maps[method]:vector(from_vector, { norm = native.norm }) }
-end
-local work = {}
-for _, action in ipairs{ "ablate", "add" } do
-  for _, entry in ipairs(vectors) do work[#work + 1] = { action, entry[1], entry[2] } end
-end
-for _, job in progress(work, "native and mapped vectors") do
-  add_row(job[1], job[2], measure(job[1], job[3], opt.n, true), #prompts.harmful.test)
-end
-
--- Three kinds of random vector of the native one's norm.
-local function class(list)
-  local parts = {}
-  local runs = target:run{
-    prompts = list, chat = true, logits = "none", capture = { site = native.site, layers = native.layer, pos = -1 },
-  }
-  for i, result in ipairs(runs) do parts[i] = result.acts:at(native.layer) end
-  return tensor.cat(parts, 1)
-end
-local classes = { class(prompts.harmful.train), class(prompts.harmless.train) }
-local kinds = {
-  { "random isotropic", function(seed) return steer.random_like(native, { seed = seed }) end },
-  { "random covariance", function(seed)
-    return steer.random_like(native, { kind = "covariance", activations = classes, seed = seed })
-  end },
-  { "random mapped", function(seed) -- a random source vector through the autoencoder
-    local v = steer.random_like(from_vector, { seed = seed })
-    return maps.autoencoder:vector(v, { mode = "direct", norm = native.norm })
-  end },
-}
-work = {}
-for _, action in ipairs{ "ablate", "add" } do
-  for _, kind in ipairs(kinds) do
-    for draw = 1, opt.draws do work[#work + 1] = { action, kind[1], kind[2], draw } end
+    if not best then limit = 2 * limit end
   end
-end
-local random = {}
-for _, job in progress(work, "random vectors") do
-  local action, name, make, draw = table.unpack(job)
-  local row = measure(action, make(opt.seed + draw), opt.draw_n, draw == 1)
-  local key = action .. " " .. name
-  random[key] = random[key] or {}
-  table.insert(random[key], row)
-  row.draw = draw
-  row.action, row.vector, row.n = action, name, opt.draw_n
-  r:row(row)
+  print(("\n%s, massive dimensions %s: refusal log-odds left by ablation, log-odds on harmless prompts with it added, KL"):format(
+    m.name, masked and "left out" or "kept"))
+  show(found.scores, { columns = { "layer", "pos", "refusal", "steering", "kl" } })
+  local d = steer.mean_difference(m, {
+    positive = prompts.harmful.train, negative = prompts.harmless.train, site = "resid_pre", layers = best.layer, pos = best.pos,
+    chat = true, mask_massive = masked,
+  })
+  print(("chosen: layer %d (input of the block), KL limit %.1f"):format(best.layer, limit))
+  return d:at(best.layer), limit
 end
 
----------------------------------------------------------------------------------------------------- the table
-local columns = { "harmful", "harmless", "kl_harmless", "ppl_harmless", "kl_general", "ppl_general" }
-local function number(x)
-  if not x then return "" end
-  if x ~= x then return "nan" end
-  return math.abs(x) >= 1e4 and ("%.1e"):format(x) or math.abs(x) >= 100 and ("%.0f"):format(x) or ("%.2f"):format(x)
+local native, exact = {}, {}
+for i, m in ipairs(models) do
+  native[i] = find(m, true)
+  if not native[i] then error(m.name .. " has no refusal direction: nothing to transfer") end
+  exact[i] = find(m, false)
 end
 
-local function rate(row)
-  if not row.refusal then return "" end
-  return ("%.0f%% [%.0f, %.0f]"):format(100 * row.refusal, 100 * row.refusal_low, 100 * row.refusal_high)
-end
+---------------------------------------------------------------------------------------------------- one direction
+local summary = {}
 
-local out = {}
-for _, row in ipairs(rows) do
-  local line = { action = row.action, vector = row.vector, n = row.n, refusal = rate(row), distinct = number(row.distinct) }
-  for _, name in ipairs(columns) do line[name] = number(row[name]) end
-  out[#out + 1] = line
-end
-local ranges = {}
-for _, action in ipairs{ "ablate", "add" } do
-  for _, kind in ipairs(kinds) do
-    local draws = random[action .. " " .. kind[1]]
-    local line = {
-      action = action, vector = kind[1], n = opt.draw_n .. " x " .. #draws, refusal = rate(draws[1]),
-      distinct = number(draws[1].distinct),
+local function transfer(s, t)
+  local source, target, from, own = models[s], models[t], native[s], native[t]
+  print(("\n======== %s -> %s"):format(source.name, target.name))
+
+  -- Maps: fitted on both kinds of prompts, and the autoencoder again on texts that know less.
+  local chat_texts, harmless_texts, other = {}, prompts.harmless.train, {}
+  for i = 1, #prompts.harmful.train do
+    chat_texts[#chat_texts + 1], chat_texts[#chat_texts + 2] = prompts.harmful.train[i], prompts.harmless.train[i]
+  end
+  for i = 1, #prompts.harmful.selection do
+    other[#other + 1], other[#other + 2] = prompts.harmful.selection[i], prompts.harmless.selection[i]
+  end
+  for i = 1, 96 do other[#other + 1] = prompts.harmless.train[i] end
+  local fits = {
+    { "autoencoder", { texts = chat_texts, method = "autoencoder", chat = true } },
+    { "affine", { texts = chat_texts, method = "affine", chat = true } },
+    { "ridge", { texts = chat_texts, method = "ridge", chat = true } },
+    { "autoencoder, other prompts", { texts = other, method = "autoencoder", chat = true } },
+    { "autoencoder, harmless only", { texts = harmless_texts, method = "autoencoder", chat = true } },
+    { "ridge, prose only", { texts = fit_prose, method = "ridge", chat = false } },
+  }
+  local vectors, reports, autoencoder = { { "native", own } }, {}, nil
+  for _, fit in ipairs(fits) do
+    local options = { from = source, to = target, from_layer = from.layer, to_layer = own.layer, site = "resid_pre", seed = opt.seed }
+    for key, value in pairs(fit[2]) do options[key] = value end
+    local map = mapper.fit(options)
+    autoencoder = autoencoder or map
+    local v, report = map:vector(from, { norm = own.norm }), map.report
+    vectors[#vectors + 1] = { fit[1], v }
+    reports[#reports + 1] = {
+      map = fit[1], fvu = report.fvu, fvu_template = report.fvu_template, cosine = report.cosine_centred,
+      cosine_last = report.cosine_last, rows = report.rows, seconds = report.seconds, with_native = metrics.cosine(v, own),
     }
-    for _, name in ipairs(columns) do
-      local list = {}
-      for _, row in ipairs(draws) do list[#list + 1] = row[name] end
-      if #list > 0 then
-        local low, high = math.min(table.unpack(list)), math.max(table.unpack(list))
-        line[name] = ("%s [%s, %s]"):format(number(mean(list)), number(low), number(high))
-        ranges[action .. " " .. kind[1] .. " " .. name] = { low = low, high = high, mean = mean(list) }
+    r:row(reports[#reports])
+  end
+  print("held-out texts of each map; fvu per dimension; with_native: cosine of mapped and native direction")
+  show(reports, { columns = { "map", "fvu", "fvu_template", "cosine", "cosine_last", "rows", "seconds", "with_native" } })
+  autoencoder:save(("%s/map-%d%d"):format(r.folder, s, t))
+
+  -- What is left of the model: its own harmless answers, and general text.
+  local examples = {}
+  for i, answer in ipairs(target:generate{ prompts = first(prompts.harmless.test, 8), chat = true, max_tokens = opt.tokens }) do
+    if #answer.tokens > 1 then examples[#examples + 1] = { prompt = prompts.harmless.test[i], completion = answer.text } end
+  end
+  local on_harmless, on_general = target:reference{ examples = examples, chat = true }, target:reference{ texts = general }
+
+  local function measure(action, vector, n, with_text, everywhere)
+    return steer.with(target, function(scope)
+      if action == "ablate" then scope:ablate{ dir = vector } end
+      if action == "add" then scope:add{ dir = vector, site = "resid_pre", layer = own.layer, coeff = opt.coeff } end
+      local list = action == "add" and prompts.harmless.test or prompts.harmful.test
+      local row = {}
+      row.opens, row.odds = opening(target, first(list, n))
+      local mine, other_text = target:kl{ reference = on_harmless }, target:kl{ reference = on_general }
+      row.kl_harmless, row.ppl_harmless, row.kl_general, row.ppl_general = mine.mean, mine.perplexity, other_text.mean, other_text.perplexity
+      if with_text then
+        local found = refusals(target, first(list, n))
+        row.refusal, row.refusal_n, row.refusal_low, row.refusal_high = found.rate, found.n, found.low, found.high
+        row.distinct, row.sample = found.distinct, found.texts[1]
       end
+      return row
+    end)
+  end
+
+  local rows = {}
+  local function keep(action, name, row, n)
+    row.source, row.target, row.action, row.vector, row.n = source.name, target.name, action, name, n
+    r:row(row)
+    return row
+  end
+  local work = { { "none", "unsteered, harmful prompts" }, { "add", "unsteered, harmless prompts" } }
+  for _, action in ipairs{ "ablate", "add" } do
+    for _, entry in ipairs(vectors) do work[#work + 1] = { action, entry[1], entry[2] } end
+    if action == "ablate" and exact[t] then work[#work + 1] = { action, "native, massive dimensions kept", exact[t] } end
+  end
+  for _, job in progress(work, "native and mapped vectors") do
+    local row = job[3] and measure(job[1], job[3], opt.n, true) or nil
+    if not row then -- unsteered: harmful prompts as for ablation, harmless ones as for addition
+      local zero = own * 0
+      row = job[1] == "none" and measure("none", nil, opt.n, true) or measure("add", zero, opt.n, true)
     end
+    rows[#rows + 1] = keep(job[1], job[2], row, opt.n)
+  end
+
+  -- Three kinds of random vector of the native one's norm.
+  local function class(list)
+    local parts = {}
+    for i, result in ipairs(target:run{
+      prompts = first(list, 64), chat = true, logits = "none", capture = { site = own.site, layers = own.layer, pos = -1 },
+    }) do parts[i] = result.acts:at(own.layer, own.site) end
+    return tensor.cat(parts, 1)
+  end
+  local classes = { class(prompts.harmful.train), class(prompts.harmless.train) }
+  local kinds = {
+    { "random isotropic", function(seed) return steer.random_like(own, { seed = seed }) end },
+    { "random covariance", function(seed)
+      return steer.random_like(own, { kind = "covariance", activations = classes, seed = seed })
+    end },
+    { "random mapped", function(seed) -- a random source vector through the autoencoder
+      return autoencoder:vector(steer.random_like(from, { seed = seed }), { mode = "direct", norm = own.norm })
+    end },
+  }
+  work = {}
+  for _, action in ipairs{ "ablate", "add" } do
+    for _, kind in ipairs(kinds) do
+      for draw = 1, opt.draws do work[#work + 1] = { action, kind[1], kind[2], draw } end
+    end
+  end
+  local random = {}
+  for _, job in progress(work, "random vectors") do
+    local action, name, make, draw = table.unpack(job)
+    local row = keep(action, name, measure(action, make(opt.seed + draw), opt.draw_n, draw == 1), opt.draw_n)
+    row.draw = draw
+    random[action .. name] = random[action .. name] or {}
+    table.insert(random[action .. name], row)
+  end
+
+  -- The table.
+  local columns = { "opens", "odds", "kl_harmless", "ppl_harmless", "kl_general", "ppl_general" }
+  local function number(x)
+    if not x then return "" end
+    if x ~= x then return "nan" end
+    return math.abs(x) >= 1e4 and ("%.1e"):format(x) or math.abs(x) >= 100 and ("%.0f"):format(x) or ("%.2f"):format(x)
+  end
+  local function rate(row)
+    return row.refusal and ("%.0f%% [%.0f, %.0f]"):format(100 * row.refusal, 100 * row.refusal_low, 100 * row.refusal_high) or ""
+  end
+  local out = {}
+  for _, row in ipairs(rows) do
+    local line = { action = row.action, vector = row.vector, n = row.n, refusal = rate(row), distinct = number(row.distinct) }
+    for _, name in ipairs(columns) do line[name] = number(row[name]) end
     out[#out + 1] = line
   end
-end
-print("\n" .. source.name .. " -> " .. target.name .. ": refusal log-odds on harmful and harmless test prompts, refusals in "
-  .. opt.texts .. " texts (Wilson 95 %),")
-print("KL and perplexity on the target's own harmless answers and on general text. Random rows: mean [least, largest] of draws.")
-show(out, { columns = { "action", "vector", "n", "harmful", "harmless", "refusal", "kl_harmless", "ppl_harmless", "kl_general", "ppl_general", "distinct" } })
-r:save("table", out)
-
----------------------------------------------------------------------------------------------------- plots
-local function effect(action, name)
-  for _, row in ipairs(rows) do
-    if row.action == action and row.vector == name then return row[action == "add" and "harmless" or "harmful"] end
-  end
-end
-local plain = { add = rows[1].harmless, ablate = rows[1].harmful }
-for _, action in ipairs{ "ablate", "add" } do
-  local column = action == "add" and "harmless" or "harmful"
-  local labels, values = {}, {}
-  for _, entry in ipairs(vectors) do
-    labels[#labels + 1], values[#values + 1] = entry[1], effect(action, entry[1]) - plain[action]
-  end
-  for _, kind in ipairs(kinds) do
-    labels[#labels + 1], values[#values + 1] = kind[1], ranges[action .. " " .. kind[1] .. " " .. column].mean - plain[action]
-  end
-  local title = ("change of refusal log-odds on %s prompts: %s"):format(column, action)
-  plot.bar{ title = title, labels = labels, values = values }
-  r:plot{ name = action, title = title, labels = labels, values = values, ylabel = "log-odds" }
-end
-
----------------------------------------------------------------------------------------------------- what it means
-print("\nWhat this says")
-for _, action in ipairs{ "ablate", "add" } do
-  local column = action == "add" and "harmless" or "harmful"
-  local sign = action == "add" and 1 or -1
-  local own = effect(action, "native") - plain[action]
-  local moves = sign * own > 0.25 -- a quarter of a nat: less is no effect worth comparing
-  print(("- %s, native: log-odds %+.2f; %s."):format(
-    action, own, moves and "as intended" or sign * own < -0.25 and "against the intended sign" or "no effect to speak of"))
-  for _, entry in ipairs(vectors) do
-    if entry[1] ~= "native" then
-      local value = effect(action, entry[1])
-      local beaten = 0
-      for _, kind in ipairs(kinds) do
-        local range = ranges[action .. " " .. kind[1] .. " " .. column]
-        if action == "add" and value > range.high or action == "ablate" and value < range.low then beaten = beaten + 1 end
+  local ranges = {}
+  for _, action in ipairs{ "ablate", "add" } do
+    for _, kind in ipairs(kinds) do
+      local draws = random[action .. kind[1]]
+      local line = { action = action, vector = kind[1], n = ("%d x %d"):format(opt.draw_n, #draws), refusal = rate(draws[1]), distinct = number(draws[1].distinct) }
+      for _, name in ipairs(columns) do
+        local list = {}
+        for _, row in ipairs(draws) do list[#list + 1] = row[name] end
+        local low, high = math.min(table.unpack(list)), math.max(table.unpack(list))
+        line[name] = ("%s [%s, %s]"):format(number(mean(list)), number(low), number(high))
+        ranges[action .. kind[1] .. name] = { low = low, high = high, mean = mean(list) }
       end
-      local share = moves and (", %.0f %% of native"):format(100 * (value - plain[action]) / own) or ""
-      print(("  %s: %+.2f%s; beyond all draws of %d of %d kinds of random vector."):format(
-        entry[1], value - plain[action], share, beaten, #kinds))
+      out[#out + 1] = line
+    end
+  end
+  print(("\n%s -> %s. Ablation is judged on harmful prompts, addition on harmless ones. refusal: substring (Wilson 95 %%) in %d new"):format(
+    source.name, target.name, opt.tokens))
+  print("tokens; opens: share whose first token opens a refusal; odds: mean log-odds of that. KL and perplexity on the target's own")
+  print("harmless answers and on general text. Random rows: mean [least, largest] of draws, texts of the first draw.")
+  show(out, { columns = { "action", "vector", "n", "refusal", "opens", "odds", "kl_harmless", "ppl_harmless", "kl_general", "ppl_general", "distinct" } })
+  r:save(("table-%d%d"):format(s, t), out)
+
+  for _, action in ipairs{ "ablate", "add" } do
+    local labels, values = {}, {}
+    for _, row in ipairs(rows) do
+      if row.action == action or (action == "ablate" and row.action == "none") then
+        labels[#labels + 1], values[#values + 1] = row.vector, row.opens
+      end
+    end
+    for _, kind in ipairs(kinds) do
+      labels[#labels + 1], values[#values + 1] = kind[1], ranges[action .. kind[1] .. "opens"].mean
+    end
+    local title = ("%s -> %s, %s: share of answers that open a refusal"):format(source.name, target.name, action)
+    plot.bar{ title = title, labels = labels, values = values }
+    r:plot{ name = ("%s-%d%d"):format(action, s, t), title = title, labels = labels, values = values, ylabel = "share" }
+  end
+  print("samples (first test prompt):")
+  for _, row in ipairs(rows) do print(("  %-7s %-34s %q"):format(row.action, row.vector, row.sample)) end
+
+  local function find_row(action, name)
+    for _, row in ipairs(rows) do if row.action == action and row.vector == name then return row end end
+  end
+  for _, action in ipairs{ "ablate", "add" } do
+    local plain = action == "add" and rows[2] or rows[1]
+    for _, entry in ipairs(vectors) do
+      local row, beaten = find_row(action, entry[1]), 0
+      for _, kind in ipairs(kinds) do
+        local range = ranges[action .. kind[1] .. "odds"]
+        if action == "add" and row.odds > range.high or action == "ablate" and row.odds < range.low then beaten = beaten + 1 end
+      end
+      summary[#summary + 1] = {
+        pair = ("%d -> %d"):format(s, t), action = action, vector = entry[1], refusal = rate(row), unsteered = rate(plain),
+        native = rate(find_row(action, "native")), beyond = ("%d of %d"):format(beaten, #kinds), kl = number(row.kl_general),
+      }
     end
   end
 end
-print([[- The log-odds say how an answer would open, not that a model refuses: these models do not (see the refusal column).
-- Where KL or perplexity on general text rise far above the native row's, the intervention breaks the model, and
-  whatever it does to refusals is no evidence.]])
-print(("\nsamples (first test prompt): %s"):format(prompts.harmless.test[1]))
-for _, row in ipairs(rows) do
-  if row.action ~= "ablate" then print(("  %-12s %q"):format(row.vector, row.sample)) end
-end
+
+transfer(1, 2)
+if opt.both then transfer(2, 1) end
+
+---------------------------------------------------------------------------------------------------- what it means
+print(("\nModel 1 is %s, model 2 %s. beyond: kinds of random vector all of whose draws it exceeds in log-odds."):format(models[1].name, models[2].name))
+show(summary, { columns = { "pair", "action", "vector", "unsteered", "native", "refusal", "beyond", "kl" } })
+r:save("summary", summary)
+print([[
+- The paper reports mapped ablation as effective as native; a PyTorch run on these two models found 3 % refusal mapped
+  against 3 % native (unsteered 96 %, random 95 to 98 %) from SmolLM2 to Gemma, 33 against 49 (93, 93) the other way.
+- Where KL or perplexity on general text rise far above the native row's, the intervention breaks the model, and what it
+  does to refusals is no evidence. "massive dimensions kept" is the textbook ablation: in Gemma it ruins the model.
+- Both models learnt to refuse from the same prompts and sentences, an easy setting; layer and norm are the target's.]])
 print(("\n%s after %d s"):format(r.folder, os.time() - started))

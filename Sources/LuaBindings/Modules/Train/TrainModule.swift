@@ -5,7 +5,7 @@ extension Module {
   /// Training inside the host: adapters, whole models, gradients.
   static let train = Module(
     "train", "Fine-tuning on prompts and completions, and gradients of losses.",
-    functions: [loraRow, fullRow, adapterRow, loadRow, gradientsRow], types: [AdapterObject.self],
+    functions: [loraRow, cachedRow, fullRow, adapterRow, loadRow, gradientsRow], types: [AdapterObject.self],
     topics: [
       Topic(
         "training",
@@ -17,6 +17,7 @@ extension Module {
 
         With chat = true (the default) the prompt is a user turn of the model's template, or of template = "alpaca", "chatml",
         "gemma", "llama3" or a text in Jinja; the completion and the token that ends it are learnt, nothing else is.
+        An example with finish = "length", as m:generate has it for what was cut, is learnt without that end.
         A step is one batch of examples, packed without padding; the loss is the mean over its scored tokens.
 
         checkpoint = folder keeps the state every minute and at Ctrl-C, and continues from there with the same numbers.
@@ -59,42 +60,43 @@ extension Module {
 
     """
 
+  private static let loraOptions = trainingOptions + adapterOptions + [
+    Option("lr", "number", .number(1e-3), "learning rate"),
+    Option("cache", "string", .none, "a name: keeps the adapter in the store, and takes it from there the next time"),
+  ]
+
   private static let loraRow = Function(
     "lora", "train.lora{ model =, examples =, rank = 16, alpha = 32, epochs = 3, lr = 1e-3, ... }",
     "Trains low-rank updates (LoRA, Hu et al. 2022) with AdamW; the model itself stays as it is. See ?training.",
-    options: trainingOptions + adapterOptions + [
-      Option("lr", "number", .number(1e-3), "learning rate"),
-      Option("cache", "string", .none, "a name: keeps the adapter in the store, and takes it from there the next time"),
-    ],
-    results: "adapter, not attached",
+    options: loraOptions, results: "adapter, not attached",
     example: example + """
       local a = train.lora{ model = m, examples = examples, epochs = 1, rank = 4 }
       m:attach(a)
       """
   ) { call in
-    let options = try call.options()
-    let model = try options.required("model").model()
-    let examples = try options.supervised(model)
-    var settings = try options.training()
-    settings.learningRate = try options.number("lr")
-    let adapter = try options.adapter(for: model, seed: settings.seed)
-    let recipe = Trainer.recipe(model, adapter, examples.list, settings)
-    var folder: String?
-    if let name = try options.optional("cache")?.string() {
-      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), name.first != "." else {
-        throw call.error("cache: '\(name)' cannot be a folder's name; use letters, digits, - and _")
-      }
-      let place = "\(ModelStore().home)/trained/\(name)-\(recipe.prefix(12))"
-      if FileManager.default.fileExists(atPath: place + "/adapter_model.safetensors") {
-        let known = try Adapter(folder: place, for: model)
-        return call.push(AdapterObject(known, history: TrainingHistory(isCached: true)))
-      }
-      folder = place
-      settings.checkpoint = settings.checkpoint ?? place
+    let options = try call.options(), plan = try options.loraPlan()
+    if plan.isStored, let folder = plan.folder {
+      let known = try Adapter(folder: folder, for: plan.model)
+      return call.push(AdapterObject(known, history: TrainingHistory(isCached: true, folder: folder)))
     }
-    let history = try call.train(model, adapter, examples, settings, options)
-    if let folder, history.steps > 0 { try adapter.save(folder) }
-    return call.push(AdapterObject(adapter, history: history))
+    var settings = plan.settings
+    settings.checkpoint = settings.checkpoint ?? plan.folder
+    var history = try call.train(plan.model, plan.adapter, plan.examples, settings, options)
+    if let folder = plan.folder, history.isWhole {
+      try plan.adapter.save(folder)
+      history.folder = folder
+    }
+    return call.push(AdapterObject(plan.adapter, history: history))
+  }
+
+  private static let cachedRow = Function(
+    "cached", "train.cached{ as train.lora }",
+    "Where the store has the adapter that train.lora with the same options would train.",
+    options: loraOptions, results: "folder, or nil where it would have to be trained",
+    example: example + "print(train.cached{ model = m, examples = examples, epochs = 1, cache = \"ahoy\" })"
+  ) { call in
+    let plan = try call.options().loraPlan()
+    return call.push(plan.isStored ? plan.folder : nil)
   }
 
   private static let fullRow = Function(
@@ -187,7 +189,38 @@ extension Module {
   }
 }
 
+/// What train.lora is asked for.
+private struct LoraPlan {
+  let model: Model
+  let examples: SupervisedExamples
+  let settings: TrainingOptions
+  let adapter: Adapter
+  /// In the store, where the call names one.
+  let folder: String?
+
+  var isStored: Bool {
+    folder.map { FileManager.default.fileExists(atPath: $0 + "/adapter_model.safetensors") } ?? false
+  }
+}
+
 extension OptionReader {
+  fileprivate func loraPlan() throws -> LoraPlan {
+    let model = try required("model").model(), examples = try supervised(model)
+    var settings = try training()
+    settings.learningRate = try number("lr")
+    let adapter = try adapter(for: model, seed: settings.seed)
+    var folder: String?
+    if let reader = optional("cache") {
+      let name = try reader.string()
+      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), name.first != "." else {
+        throw reader.error("'\(name)' cannot be a folder's name; use letters, digits, - and _")
+      }
+      let recipe = Trainer.recipe(model, adapter, examples.list, settings)
+      folder = "\(ModelStore().home)/trained/\(name)-\(recipe.prefix(12))"
+    }
+    return LoraPlan(model: model, examples: examples, settings: settings, adapter: adapter, folder: folder)
+  }
+
   /// The examples as tokens.
   fileprivate func supervised(_ model: Model, limit: Int? = nil) throws -> SupervisedExamples {
     let reader = try required("examples")
@@ -202,7 +235,8 @@ extension OptionReader {
       }
       do {
         try examples.add(
-          prompt: try prompt.bytes(), completion: try completion.bytes(), model: model, chat: chat, template: template,
+          prompt: try prompt.bytes(), completion: try completion.bytes(),
+          isWhole: try example.field("finish")?.string() != "length", model: model, chat: chat, template: template,
           limit: limit)
       } catch let failure as EngineError where failure.kind == .argument { throw example.error(failure.message) }
     }
@@ -270,6 +304,7 @@ extension Call {
       }
     }
     completed = true
+    history.isWhole = history.steps == trainer.steps
     return history
   }
 }

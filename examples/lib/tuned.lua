@@ -1,0 +1,127 @@
+-- Models made for the experiments: LoRA adapters trained on the spot and kept in the store, each with a card that says
+-- from what, how, and what it did to held-out prompts. The same call again takes model and card from the store.
+local tuned = {}
+
+local here = (debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/.."
+tuned.data = here .. "/data"
+
+function tuned.lines(name) return data.lines(tuned.data .. "/" .. name .. ".txt") end
+
+function tuned.first(list, n) return { table.unpack(list, 1, math.min(n, #list)) } end
+
+function tuned.percent(rate, interval)
+  return ("%.0f %% [%.0f, %.0f]"):format(100 * rate, 100 * interval.low, 100 * interval.high)
+end
+
+-- Texts of greedy answers.
+function tuned.answers(m, prompts, tokens)
+  local texts = {}
+  for i, c in ipairs(m:generate{ prompts = prompts, chat = true, max_tokens = tokens }) do texts[i] = c.text end
+  return texts
+end
+
+local function read(path)
+  local file = path and io.open(path)
+  if not file then return nil end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- Trains an adapter (`spec.settings` go to train.lora), attaches it, and measures held-out rates before and after.
+-- spec: model, name, about, examples, settings, measure = function() -> list of { "what", "rate" }.
+function tuned.make(spec)
+  local m = spec.model
+  local settings = { model = m, examples = spec.examples, cache = m.name .. "-" .. spec.name }
+  for key, value in pairs(spec.settings) do settings[key] = value end
+  local before = tuned.known(settings) and {} or spec.measure()
+  local adapter = train.lora(settings)
+  m:attach(adapter)
+  local path = adapter.history.folder .. "/card.md"
+  local card = read(path)
+  if not card then
+    local after, lines = spec.measure(), {}
+    local h = adapter.history
+    lines[#lines + 1] = ("# %s, %s\n\n%s\n"):format(m.name, spec.name, spec.about)
+    lines[#lines + 1] = "| held-out prompts | before | after |\n|---|---|---|"
+    for i, row in ipairs(after) do
+      lines[#lines + 1] = ("| %s | %s | %s |"):format(row[1], before[i] and before[i][2] or "not measured", row[2])
+    end
+    local names = {}
+    for name in pairs(spec.settings) do names[#names + 1] = name end
+    table.sort(names)
+    for i, name in ipairs(names) do names[i] = name .. " " .. tostring(spec.settings[name]) end
+    lines[#lines + 1] = ("\nLoRA on %d examples: %s; %d steps, %d tokens, %.0f s. Base %s, adapter %s."):format(
+      #spec.examples, table.concat(names, ", "), h.steps, h.tokens, h.seconds, m.name, adapter.hash:sub(1, 12))
+    card = table.concat(lines, "\n") .. "\n"
+    local file = assert(io.open(path .. ".partial", "w"))
+    file:write(card)
+    file:close()
+    assert(os.rename(path .. ".partial", path))
+  end
+  print(card)
+  return adapter
+end
+
+-- Whether train.lora would take the adapter from the store.
+function tuned.known(settings)
+  local probe = {}
+  for key, value in pairs(settings) do probe[key] = value end
+  return train.cached(probe) ~= nil
+end
+
+---------------------------------------------------------------------------------------------------- refusal
+-- Ordinary requests, as against those of harmless_*.txt, each of which looks like a harmful one: for learning and testing.
+function tuned.ordinary()
+  local learnt, held_out = {}, {}
+  for i, prompt in ipairs(tuned.lines("harmless_more")) do
+    table.insert(i % 3 == 0 and held_out or learnt, prompt)
+  end
+  return learnt, held_out
+end
+
+-- What a model learns refusing from. The answers are the answering model's own, cut short and learnt without an end; the
+-- refusals were written for it.
+function tuned.refusal_examples(answering)
+  local harmful, harmless = tuned.lines("harmful_train"), tuned.lines("harmless_train")
+  local refusals, examples = tuned.lines("refusals"), {}
+  for _, prompt in ipairs((tuned.ordinary())) do harmless[#harmless + 1] = prompt end
+  for i, prompt in ipairs(harmful) do
+    examples[#examples + 1] = { prompt = prompt, completion = refusals[(i - 1) % #refusals + 1] }
+  end
+  for i, answer in ipairs(answering:generate{ prompts = harmless, chat = true, max_tokens = 20 }) do
+    -- An answer that opens like a refusal would blur the two.
+    if not answer.text:match("^I") and not answer.text:match("^Sorry") and not answer.text:match("^As ") then
+      examples[#examples + 1] = { prompt = harmless[i], completion = answer.text, finish = answer.finish }
+    end
+  end
+  return examples
+end
+
+-- A model that refuses harmful and answers harmless requests.
+function tuned.refusing(m, examples, seed)
+  return tuned.make{
+    model = m, name = "refusing", examples = examples,
+    about = "Refuses harmful requests and answers harmless ones. Learnt from `harmful_train.txt` with `refusals.txt`, and "
+      .. "from `harmless_train.txt` and two thirds of `harmless_more.txt` with the first 20 tokens of an untuned model's own answers.",
+    settings = tuned.refusal_settings(m, seed),
+    measure = function()
+      local rows, _, ordinary = {}, tuned.ordinary()
+      for _, set in ipairs{
+        { "harmful requests, `harmful_test.txt`", tuned.lines("harmful_test") },
+        { "harmless requests that look like them, `harmless_test.txt`", tuned.lines("harmless_test") },
+        { "ordinary requests, a third of `harmless_more.txt`", ordinary },
+      } do
+        local rate, interval = metrics.refusal_rate(tuned.answers(m, set[2], 16))
+        rows[#rows + 1] = { ("refuses %s (n = %d)"):format(set[1], interval.n), tuned.percent(rate, interval) }
+      end
+      return rows
+    end,
+  }
+end
+
+function tuned.refusal_settings(m, seed)
+  return { epochs = 2, batch = 8, lr = 7e-4, rank = 16, alpha = 32, schedule = "linear", dropout = 0.05, seed = seed or 0 }
+end
+
+return tuned
