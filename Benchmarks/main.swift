@@ -40,6 +40,7 @@ func run() throws {
     }
   }
   try HookCases(bench: bench, path: models[0].1).run()
+  try TrainCases(bench: bench, peaks: peaks, path: models[0].1).run()
 }
 
 do {

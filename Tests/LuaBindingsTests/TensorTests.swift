@@ -21,6 +21,63 @@ extension LuaTests {
       #expect(try printed("print(tensor.ones(5):allclose(tensor.ones(5) + 1e-3, { atol = 1e-2 }))") == "true\n")
     }
 
+    @Test func gradientsFollowTheChainRule() throws {
+      // d/dw of mean((x w + b - y)^2) is 2 x^T (x w + b - y) / n, worked out by the script itself.
+      let script = """
+        local x, y = tensor.randn(5, 3, { seed = 1 }), tensor.randn(5, 2, { seed = 2 })
+        local w, b = tensor.randn(3, 2, { seed = 3, requires_grad = true }), tensor.zeros(2)
+        b.requires_grad = true
+        local e = x:matmul(w) + b - y
+        local loss = (e * e):mean()
+        loss:backward()
+        local plain = (x:matmul(w:detach()) + b:detach() - y) * (2 / 10)
+        print(w.grad:allclose(x:transpose():matmul(plain), { atol = 1e-6 }), b.grad:allclose(plain:sum(1), { atol = 1e-6 }))
+        print(x.grad, loss.requires_grad, x.requires_grad, #loss:shape())
+        local again = (w * 1):sum()
+        again:backward()
+        print(w.grad:allclose(x:transpose():matmul(plain) + 1, { atol = 1e-6 }))
+        w.grad = nil
+        print(w.grad)
+        """
+      #expect(try printed(script) == "true\ttrue\nnil\ttrue\tfalse\t0\ntrue\nnil\n")
+    }
+
+    @Test func gradientsAgreeWithFiniteDifferences() throws {
+      let script = """
+        local c = tensor.randn(4, 3, { seed = 9 })
+        for name, f in pairs{
+          divide = function(t) return (c / (t * t + 1)):sum() end,
+          softmax = function(t) return (t:softmax(2) * c):sum() end,
+          first = function(t) return (t:softmax(1) * c):sum() end,
+          row = function(t) return (t[2] * c[1] - t:rows(3, 4):mean(1)):sum() end,
+          turned = function(t) return (t:transpose():reshape(4, 3) * c):mean(2):matmul(c:sum(2)) end,
+          minus = function(t) return (-t - 3 / (t + 9)):clone():mean() end,
+        } do
+          local t = tensor.randn(4, 3, { seed = 5, requires_grad = true })
+          f(t):backward()
+          local d, step = tensor.randn(4, 3, { seed = 6 }), 1e-2
+          local plain = t:detach()
+          local function value(x) return type(x) == "number" and x or x:item() end
+          local measured = (value(f(plain + d * step)) - value(f(plain - d * step))) / (2 * step)
+          local predicted = (t.grad * d):sum()
+          assert(math.abs(measured - predicted) < 2e-3 * math.max(1, math.abs(measured)), name .. measured .. " " .. predicted)
+        end
+        print("ok")
+        """
+      #expect(try printed(script) == "ok\n")
+    }
+
+    @Test func lostGradientsAreErrors() throws {
+      let head = "local t = tensor.ones(3, 3) t.requires_grad = true\n"
+      for (line, word) in [
+        ("t:svd()", "detach"), ("(t * 2):topk(1)", "detach"), ("t:max(1)", "detach"), ("tensor.ones(2):backward()", "requires_grad"),
+        ("(t * 2):backward()", "one number"), ("t.rank = 2", "requires_grad"), ("t.grad = 3", "nil"), ("(t * 2).requires_grad = false", "detach"),
+      ] {
+        #expect(try printed(head + "local ok, e = pcall(function() \(line) end) print(ok, tostring(e):find('\(word)', 1, true) ~= nil)")
+          == "false\ttrue\n", "\(line)")
+      }
+    }
+
     @Test func arithmeticBroadcasts() throws {
       let head = "local a, b = tensor.from({ { 1, 2 }, { 3, 4 } }), tensor.from({ 10, 20 })\n"
       for (expression, expected) in [

@@ -120,7 +120,7 @@ final class Decoder {
       }
     }
     for update in updates(of: matrix, layer: layer) {
-      let input = try dropout?.masked(x, rows: rows, module: update.module)
+      let input = update.isLearning ? try dropout?.masked(x, rows: rows, module: update.module) : nil
       update.apply(input?.pointer ?? x, rows: rows, into: y, ldy: width)
     }
   }

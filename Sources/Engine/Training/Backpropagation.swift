@@ -11,27 +11,22 @@ struct ScoredRow {
 /// Walks a recorded forward pass backwards: the adjoint of every operation of `Decoder`, block by block, over buffers of
 /// the same shapes as the decoder's own.
 ///
-/// Gradients go to the parameters that are asked for, to the low-rank updates attached to the decoder, and to captures,
+/// Gradients go to the parameters that are asked for, to low-rank updates that are learning, and to captures,
 /// which see the gradient of the loss with respect to a site's activations.
 final class Backpropagation {
   let decoder: Decoder
   let workspace: Workspace
   /// Gradients of the checkpoint's own tensors; nil where none is wanted.
   let parameters: ParameterGradients?
-  /// Whether attached updates learn.
-  let updatesLearn: Bool
   private let record: ForwardRecord
   /// Gradients of the decoder's buffers.
   private let gradients: ActivationBuffers
 
   var forwardRecord: ForwardRecord { record }
 
-  init(
-    _ decoder: Decoder, parameters: ParameterGradients?, updatesLearn: Bool, recomputing: Bool, workspace: Workspace
-  ) {
+  init(_ decoder: Decoder, parameters: ParameterGradients?, recomputing: Bool, workspace: Workspace) {
     self.decoder = decoder
     self.parameters = parameters
-    self.updatesLearn = updatesLearn
     self.workspace = workspace
     record = ForwardRecord(decoder.configuration, recomputing: recomputing)
     gradients = ActivationBuffers(decoder.configuration)
@@ -290,16 +285,16 @@ final class Backpropagation {
     back.multiply(dy, rows: rows, ldx: outputs, into: dx, ldy: inputs)
     try parameters?.add(matrix, layer: layer, dy: dy, x: x, rows: rows)
     for update in decoder.updates(of: matrix, layer: layer) {
-      guard let dropout = decoder.dropout, let masked = try dropout.masked(x, rows: rows, module: update.module) else {
-        try update.backward(
-          x, rows: rows, dy: dy, ldy: outputs, dx: dx, learns: updatesLearn, workspace: workspace)
+      guard update.isLearning, let dropout = decoder.dropout,
+        let masked = try dropout.masked(x, rows: rows, module: update.module)
+      else {
+        try update.backward(x, rows: rows, dy: dy, ldy: outputs, dx: dx, workspace: workspace)
         continue
       }
       let slope = try workspace.tensor([rows, inputs])
       slope.mutablePointer.update(repeating: 0, count: slope.count)
       try update.backward(
-        masked.pointer, rows: rows, dy: dy, ldy: outputs, dx: slope.mutablePointer, learns: updatesLearn,
-        workspace: workspace)
+        masked.pointer, rows: rows, dy: dy, ldy: outputs, dx: slope.mutablePointer, workspace: workspace)
       dropout.drop(slope.pointer, into: slope.mutablePointer, rows: rows, module: update.module)
       parallelRanges(rows, minimum: 16) { range in
         let at = range.lowerBound * inputs

@@ -42,8 +42,9 @@ final class BlockRecord {
     widths = Part.allCases.map { onlyEntry && $0 != .entry ? 0 : $0.width(configuration) }
   }
 
-  func reserve(_ rows: Int) throws {
-    guard rows > capacity else { return }
+  func reserve(_ wanted: Int) throws {
+    guard wanted > capacity else { return }
+    let rows = (wanted + 255) / 256 * 256  // batches of about one size share the memory
     memory = nil
     var total = 0
     starts = widths.map { width in

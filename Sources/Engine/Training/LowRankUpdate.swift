@@ -59,6 +59,8 @@ final class LowRankUpdate: @unchecked Sendable {
   let down: Parameter
   /// B `[outputs, rank]`, in the matrix's order of rows.
   let up: Parameter
+  /// Whether a training under way changes it: then it drops inputs, and gradients are kept.
+  var isLearning = false
   private let downPanels: Tensor
   private let upPanels: Tensor
 
@@ -95,11 +97,11 @@ final class LowRankUpdate: @unchecked Sendable {
       into: y + module.first, ldy: ldy, adding: true)
   }
 
-  /// Adds the gradient of x to `dx`, from the gradient `dy` of the matrix's result, `[rows, ldy]`; with `learns`, also
-  /// the gradients of A and B to theirs.
+  /// Adds the gradient of x to `dx`, from the gradient `dy` of the matrix's result, `[rows, ldy]`; where it is learning,
+  /// also the gradients of A and B to theirs.
   func backward(
     _ x: UnsafePointer<Float>, rows: Int, dy: UnsafePointer<Float>, ldy: Int, dx: UnsafeMutablePointer<Float>,
-    learns: Bool, workspace: Workspace
+    workspace: Workspace
   ) throws {
     let own = dy + module.first, inputs = module.inputs, outputs = module.outputs
     // du = scale * dy B.
@@ -117,7 +119,7 @@ final class LowRankUpdate: @unchecked Sendable {
     PanelProduct.multiply(
       du.pointer, rows: rows, ldx: rank, panels: downColumns.pointer, outputs: inputs, inputs: rank, into: dx,
       ldy: inputs, adding: true)
-    if learns { try learn(x, rows: rows, dy: own, ldy: ldy, du: du, workspace: workspace) }
+    if isLearning { try learn(x, rows: rows, dy: own, ldy: ldy, du: du, workspace: workspace) }
   }
 
   /// `dB += dyᵀ u` and `dA += duᵀ x`.

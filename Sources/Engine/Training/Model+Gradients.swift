@@ -29,8 +29,7 @@ extension Model {
     let workspace = Workspace()
     let parameters = names.isEmpty
       ? nil : try ParameterGradients(decoder.weights.source, names: names, workspace: workspace)
-    let pass = Backpropagation(
-      decoder, parameters: parameters, updatesLearn: false, recomputing: false, workspace: workspace)
+    let pass = Backpropagation(decoder, parameters: parameters, recomputing: false, workspace: workspace)
     let plan = try makePlan(nil, captures, prompts, limits: prompts.map(\.tokens.count))
     let deepest = names.isEmpty ? captures.flatMap { $0.site.hasLayer ? $0.layers : [0] }.min() ?? 0 : 0
     var loss = 0.0

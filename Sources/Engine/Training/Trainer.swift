@@ -54,7 +54,7 @@ public final class Trainer {
     }
     let longest = min(options.rows, examples.map(\.prompt.tokens.count).reduce(0, +))
     pass = Backpropagation(
-      decoder, parameters: gradients, updatesLearn: adapter != nil,
+      decoder, parameters: gradients,
       recomputing: ForwardRecord.bytes(decoder.configuration, rows: longest) > options.activationBytes,
       workspace: workspace)
     optimizer = try Adam(parameters, learningRate: options.learningRate, weightDecay: options.weightDecay)
@@ -72,7 +72,9 @@ public final class Trainer {
     var step = try resume()
     let before = model.adapters
     if let adapter { model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
+    for update in adapter?.updates ?? [] { update.isLearning = true }
     defer {
+      for update in adapter?.updates ?? [] { update.isLearning = false }
       model.decoder.dropout = nil
       model.setAdapters(before)
     }

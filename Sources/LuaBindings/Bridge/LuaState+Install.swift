@@ -89,7 +89,7 @@ extension LuaState {
     for row in type.operators { set(row.name, row, as: "\(type.name) \(row.signature)") }
     if let close = type.close { set("__close", internalRow(close), as: "\(type.name):close", offset: 1) }
     set("__tostring", internalRow(displayObject), as: type.name)
-    set("__newindex", internalRow(refuseAssignment), as: type.name)
+    set("__newindex", assignment(type), as: type.name)
 
     stack.push("__index")
     lua_createtable(pointer, 0, Int32(type.methods.count))
@@ -99,6 +99,16 @@ extension LuaState {
     push(fallback(of: type), name: type.name, on: stack)
     act_pushindex(pointer)
     lua_rawset(pointer, -3)
+  }
+
+  private func assignment(_ type: ObjectType) -> Function {
+    internalRow { call in
+      let name = lua_type(call.stack.pointer, 2) == LUA_TSTRING ? call.stack.string(at: 2) : ""
+      if let assign = type.fields.first(where: { $0.name == name })?.assign { return try assign(call) }
+      let open = type.fields.filter { $0.assign != nil }.map(\.name)
+      throw LuaError(
+        "argument", "the fields of a \(type.name) are read-only" + (open.isEmpty ? "" : ", except \(open.joined(separator: ", "))"))
+    }
   }
 
   private func fallback(of type: ObjectType) -> Function {
@@ -120,8 +130,4 @@ extension LuaState {
     return call.push("\(call.stack.typeName(at: 1)) (freed)")
   }
   return call.push(object.display)
-}
-
-@Sendable private func refuseAssignment(_ call: Call) throws -> Int {
-  throw LuaError("argument", "the fields of a \(call.stack.typeName(at: 1)) are read-only")
 }

@@ -104,19 +104,24 @@ public struct Option: Sendable {
   }
 }
 
-/// A read-only field of an object: `m.n_layers`.
+/// A field of an object: `m.n_layers`. Read-only unless it has a body for assignments.
 public struct Field: Sendable {
   public let name: String
   public let type: String
   public let summary: String
   /// Pushes the value; `call.this(_:)` is the object.
   public let body: Function.Body
+  /// Takes the value, argument 3, of an assignment to the object, argument 1.
+  public let assign: Function.Body?
 
-  public init(_ name: String, _ type: String, _ summary: String, body: @escaping Function.Body) {
+  public init(
+    _ name: String, _ type: String, _ summary: String, assign: Function.Body? = nil, body: @escaping Function.Body
+  ) {
     self.name = name
     self.type = type
     self.summary = summary
     self.body = body
+    self.assign = assign
   }
 }
 

@@ -113,8 +113,8 @@ import Testing
     try model.attach(adapter)
     defer { try? model.detach() }
     let workspace = Workspace()
-    let pass = Backpropagation(
-      model.decoder, parameters: nil, updatesLearn: true, recomputing: false, workspace: workspace)
+    for update in adapter.updates { update.isLearning = true }
+    let pass = Backpropagation(model.decoder, parameters: nil, recomputing: false, workspace: workspace)
     let batch = try TrainingBatch(
       golden.prompts, scoredFrom: [0, 0], from: 0, rows: 1000, weight: 1 / 39, model.configuration)
     _ = try pass.run(batch, plan: nil, deepest: 0)
@@ -137,6 +137,24 @@ import Testing
         #expect(abs(predicted - measured) < 2e-3 + 0.02 * abs(measured), "\(parameter.name) \(predicted) \(measured)")
       }
     }
+  }
+
+  @Test func otherAdaptersTakePartAndStay() throws {
+    guard let golden = try TinyModelTests.Golden("llama") else { return }
+    let model = golden.model, other = try Adapter(for: model, rank: 2, dropout: 0.5, seed: 7)
+    for update in other.updates { update.up.value.mutablePointer[0] = 1; update.refresh() }
+    try model.attach(other)
+    defer { try? model.detach() }
+    let hash = other.hash, adapter = try Adapter(for: model, rank: 2, seed: 8)
+    try Trainer(model, adapter: adapter, examples(golden), options(1)).run()
+    #expect(other.hash == hash)
+    #expect(other.parameters.allSatisfy { $0.gradient == nil })
+    #expect(model.adapters.count == 1 && model.adapters[0] === other)
+    // Without the other one the same training ends elsewhere.
+    try model.detach()
+    let alone = try Adapter(for: model, rank: 2, seed: 8)
+    try Trainer(model, adapter: alone, examples(golden), options(1)).run()
+    #expect(alone.hash != adapter.hash)
   }
 
   @Test func badTrainingIsRefusedOrStopsWithTheLastGoodState() throws {

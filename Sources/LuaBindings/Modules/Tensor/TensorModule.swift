@@ -18,14 +18,19 @@ extension Module {
       Function(
         "randn", "tensor.randn(n, ..., { seed = })",
         "Independent standard normal values. The same seed gives the same values.",
-        options: [Option("seed", "integer", .integer(0), "Start of the random sequence.")],
+        options: [
+          Option("seed", "integer", .integer(0), "Start of the random sequence."),
+          Option("requires_grad", "boolean", .boolean(false), "t:backward() keeps its gradient in .grad."),
+        ],
         results: "a tensor", example: "local noise = tensor.randn(4, 576, { seed = 7 })", retries: true
       ) { call in
         let last = call.argumentCount
         let hasOptions = last > 1 && call.isTable(last)
         let shape = try call.sizes(to: hasOptions ? last - 1 : last)
-        let seed = hasOptions ? try call.options(last).integer("seed") : 0
-        return call.push(try Tensor.normal(shape, seed: seed))
+        let options = hasOptions ? try call.options(last) : nil
+        let object = TensorObject(try Tensor.normal(shape, seed: options?.integer("seed") ?? 0))
+        object.requiresGradient = try options?.boolean("requires_grad") ?? false
+        return call.push(object)
       },
       Function(
         "from", "tensor.from(nested)", "A tensor from a number or from nested lists of numbers of equal lengths.",

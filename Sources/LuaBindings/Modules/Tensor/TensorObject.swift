@@ -4,6 +4,12 @@ import Engine
 /// A tensor as Lua holds it. Operations make new ones; rows share storage with the tensor they come from.
 public final class TensorObject: LuaObject {
   public let tensor: Tensor
+  /// Set by scripts on tensors that gradients are wanted for.
+  var requiresGradient = false
+  /// What `backward` has added up.
+  var gradient: Tensor?
+  /// How it was computed, where a gradient may be asked for.
+  var recipe: TensorRecipe?
 
   public init(_ tensor: Tensor) { self.tensor = tensor }
 
@@ -22,8 +28,28 @@ public final class TensorObject: LuaObject {
       },
       Field("rank", "integer", "Number of dimensions.") { call in call.push(try call.tensor.rank) },
       Field("count", "integer", "Number of values.") { call in call.push(try call.tensor.count) },
+      Field(
+        "requires_grad", "boolean", "Whether t:backward() adds to .grad; set it to true on a tensor that is learnt.",
+        assign: { call in
+          let object = try call.argument(1).object(TensorObject.self), isWanted = try call.argument(3).boolean()
+          guard object.recipe == nil || isWanted else {
+            throw LuaError("argument", "this tensor was computed from others; t:detach() leaves that behind")
+          }
+          object.requiresGradient = isWanted
+          return 0
+        }
+      ) { call in call.push(try call.this(TensorObject.self).tracksGradient) },
+      Field(
+        "grad", "tensor", "What t:backward() has added up; nil before. Set it to nil to start again.",
+        assign: { call in
+          let object = try call.argument(1).object(TensorObject.self)
+          guard call.argument(3).isNil else { throw LuaError("argument", "grad can be set to nil only") }
+          object.gradient = nil
+          return 0
+        }
+      ) { call in call.push(try call.this(TensorObject.self).gradient.map(\.asLua)) },
     ],
-    methods: shapeRows + reductionRows + productRows + algebraRows,
+    methods: shapeRows + reductionRows + productRows + algebraRows + gradientRows,
     operators: operatorRows,
     index: indexTensor)
 }
@@ -76,7 +102,7 @@ extension Tensor {
   var isInteger: Int32 = 0
   let index = Int(lua_tointegerx(call.stack.pointer, 2, &isInteger))
   guard lua_type(call.stack.pointer, 2) == LUA_TNUMBER, isInteger != 0 else { return nil }
-  let tensor = try call.argument(1).tensor()
+  let object = try call.argument(1).object(TensorObject.self), tensor = object.tensor
   guard let size = tensor.shape.first else { throw LuaError("shape", "a tensor of shape [] has no rows; use t:item()") }
   if index == size + 1 {
     call.stack.pushNil()
@@ -89,5 +115,7 @@ extension Tensor {
   }
   let place = index > 0 ? index - 1 : size + index
   if tensor.rank == 1 { return call.push(tensor.pointer[place]) }
-  return call.push(try tensor.row(place))
+  return call.push(try tensor.row(place), from: [object]) {
+    try $0[0].rows(place..<place + 1).reshaped(Array(tensor.shape.dropFirst()))
+  }
 }

