@@ -14,7 +14,7 @@
 -- Neither packaged model refuses by itself: both are taught to first (`lib/tuned.lua`, kept in the store).
 --
 --   acthost examples/refusal_transfer.lua [--source NAME] [--target NAME] [--tune false]
---       [--harmful FILE --harmless FILE] [--test_harmful FILE] [--n 64] [--both false]
+--       [--harmful FILE --harmless FILE] [--test_harmful FILE --test_harmless FILE] [--n 64] [--both false]
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/lib/?.lua;" .. package.path
@@ -60,6 +60,10 @@ for _, kind in ipairs{ "harmful", "harmless" } do
   if opt["test_" .. kind] ~= "" then prompts[kind].test = read(opt["test_" .. kind]) end
   prompts[kind].test = first(prompts[kind].test, opt.n)
 end
+for _, part in ipairs{ "train", "selection" } do -- as many of one kind as of the other
+  local n = math.min(#prompts.harmful[part], #prompts.harmless[part])
+  prompts.harmful[part], prompts.harmless[part] = first(prompts.harmful[part], n), first(prompts.harmless[part], n)
+end
 local prose = tuned.lines("general_text")
 local general = first(prose, 4)
 for i, text in ipairs(general) do general[i] = text:match("^.-%. .-%.") or text end -- two sentences of each
@@ -74,8 +78,8 @@ print(("prompts: %d + %d for directions, %d + %d for choosing, %d + %d for testi
   #prompts.harmful.train, #prompts.harmless.train, math.min(opt.selection, #prompts.harmful.selection),
   math.min(opt.selection, #prompts.harmless.selection), #prompts.harmful.test, #prompts.harmless.test, r.folder))
 if opt.tune then
-  local examples = tuned.refusal_examples(models[1])
-  for _, m in ipairs(models) do tuned.refusing(m, examples, opt.seed) end
+  local examples = tuned.refusal_examples(models[1], prompts.harmful.train, prompts.harmless.train)
+  for _, m in ipairs(models) do tuned.refusing(m, examples, opt.seed, prompts.harmful.test, prompts.harmless.test) end
 end
 
 local function mean(list)

@@ -22,11 +22,11 @@ extension Adapter {
     try Safetensors.write(
       "\(folder)/\(Adapter.weightsName)", tensors: tensors,
       metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
-    let layers = Set(updates.map(\.module.layer)).sorted()
     let settings: OrderedDictionary<String, JSONValue> = [
       "base_model_name_or_path": .string(baseName), "bias": .string("none"),
       "fan_in_fan_out": .bool(updates.contains { $0.module.name.contains(".c_") }),  // GPT-2's matrices are transposed
-      "inference_mode": .bool(true), "init_lora_weights": .bool(true), "layers_to_transform": .array(layers.map { .integer($0) }),
+      "inference_mode": .bool(true), "init_lora_weights": .bool(true),
+      "layers_to_transform": layers.map { .array($0.map { .integer($0) }) } ?? .null,
       "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha), "lora_dropout": .number(dropout), "modules_to_save": .null,
       "peft_type": .string("LORA"), "r": .integer(rank), "target_modules": .array(targets.map { .string($0) }),
       "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
@@ -92,6 +92,8 @@ extension Adapter {
     self.init(
       rank: rank, alpha: alpha, dropout: 0,
       targets: updates.map(\.module.target).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+      layers: Set(updates.map(\.module.layer)).count == model.configuration.layerCount
+        ? nil : Set(updates.map(\.module.layer)).sorted(),
       baseName: file.metadata["base_model_name"] ?? "", baseHash: file.metadata["base_model_hash"] ?? "",
       updates: updates)
     try model.check(self)

@@ -11,16 +11,18 @@ public final class Adapter: @unchecked Sendable {
   public let dropout: Double
   /// PEFT's names of the maps it changes: `q_proj`.
   public let targets: [String]
+  /// Blocks it was limited to; nil for all.
+  public let layers: [Int]?
   /// Of the model it was made for; empty where the file does not say.
   public let baseName: String
   public let baseHash: String
   let updates: [LowRankUpdate]
 
   init(
-    rank: Int, alpha: Double, dropout: Double, targets: [String], baseName: String, baseHash: String,
+    rank: Int, alpha: Double, dropout: Double, targets: [String], layers: [Int]?, baseName: String, baseHash: String,
     updates: [LowRankUpdate]
   ) {
-    (self.rank, self.alpha, self.dropout, self.targets) = (rank, alpha, dropout, targets)
+    (self.rank, self.alpha, self.dropout, self.targets, self.layers) = (rank, alpha, dropout, targets, layers)
     (self.baseName, self.baseHash, self.updates) = (baseName, baseHash, updates)
   }
 
@@ -55,8 +57,8 @@ public final class Adapter: @unchecked Sendable {
         module, rank: rank, scale: Float(alpha) / Float(rank), down: down, up: try Tensor.zeros([module.outputs, rank]))
     }
     self.init(
-      rank: rank, alpha: alpha, dropout: dropout, targets: targets ?? known, baseName: model.name,
-      baseHash: model.baseHash, updates: updates)
+      rank: rank, alpha: alpha, dropout: dropout, targets: targets ?? known, layers: layers,
+      baseName: model.name, baseHash: model.baseHash, updates: updates)
   }
 
   /// Trainable values.

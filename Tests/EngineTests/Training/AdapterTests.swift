@@ -29,6 +29,28 @@ import Testing
     #expect(try model.run(prompts, logits: .all)[0].logits!.values == plain[0].logits!.values)
   }
 
+  /// What is written is what PEFT writes: the same tensors, and settings that it reads.
+  @Test func anAdapterOfPEFTIsWrittenAsItWasRead() throws {
+    guard let fixture = Files.fixture("peft/llama"), let golden = try TinyModelTests.Golden("llama") else { return }
+    try Files.withFolder { folder in
+      try Adapter(folder: fixture, for: golden.model).save(folder)
+      let (theirs, ours) = (
+        try SafetensorsFile(path: fixture + "/adapter_model.safetensors"),
+        try SafetensorsFile(path: folder + "/adapter_model.safetensors")
+      )
+      #expect(Set(ours.names) == Set(theirs.names))
+      for name in theirs.names { #expect(try ours.tensor(name).values == theirs.tensor(name).values) }
+      let (a, b) = (
+        try ConfigurationFile(path: fixture + "/adapter_config.json"), try ConfigurationFile(path: folder + "/adapter_config.json")
+      )
+      for key in ["peft_type", "task_type", "r", "lora_alpha", "bias", "use_dora", "use_rslora", "fan_in_fan_out", "layers_to_transform"] {
+        #expect(a[key] == b[key], "\(key)")
+      }
+      #expect(Set(a["target_modules"]?.array?.compactMap(\.string) ?? []) == Set(b["target_modules"]?.array?.compactMap(\.string) ?? []))
+      for key in b.keyNames { #expect(a.keyNames.contains(key), "PEFT has no setting \(key)") }
+    }
+  }
+
   @Test(arguments: TinyModelTests.families)
   func aFreshAdapterChangesNothingAndSurvivesItsFolder(family: String) throws {
     guard let golden = try TinyModelTests.Golden(family) else { return }
