@@ -40,7 +40,9 @@ final class MergedWeights: WeightSource {
     base = source.weights
     var changes: [String: [Change]] = [:]
     for update in adapter.updates {
-      for (name, change) in try MergedWeights.changes(of: update, in: source) { changes[name, default: []].append(change) }
+      for (name, change) in try MergedWeights.changes(of: update, in: source) {
+        changes[name, default: []].append(change)
+      }
     }
     self.changes = changes
   }
@@ -79,7 +81,8 @@ final class MergedWeights: WeightSource {
       for (output, row) in rows.enumerated() where row >= 0 {
         for r in 0..<rank { directions.mutablePointer[r * rows.count + output] = up.pointer[Int(row) * rank + r] }
       }
-      return (name, Change(coefficients: (0..<inputs).map(Int32.init), factors: try down.transposed(), directions: directions))
+      let all = (0..<inputs).map(Int32.init)
+      return (name, Change(coefficients: all, factors: try down.transposed(), directions: directions))
     }
   }
 }
