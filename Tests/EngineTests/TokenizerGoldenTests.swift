@@ -46,6 +46,7 @@ struct TokenizerGoldenTests {
     described.types = vocabulary.types
     described.merges = ByteStringList(merges.map { "\($0.0) \($0.1)".utf8 })
     try check(name, Tokenizer(described))
+    try check(name, TokenizerWritingTests.written(described))
   }
 
   /// SentencePiece vocabularies written as merges: the position of the merge that makes a token is its score.
@@ -64,6 +65,7 @@ struct TokenizerGoldenTests {
     described.addsSpacePrefix = prefix
     described.addsBOS = false
     try check(name, Tokenizer(described))
+    try check(name, TokenizerWritingTests.written(described))
   }
 
   private func check(_ name: String, _ tokenizer: Tokenizer) throws {

@@ -6,7 +6,8 @@ extension HuggingFaceFolder {
   public static let shardBytes = 5_000_000_000
 
   /// Writes a model folder: `config.json`, weights as `type` (`.f32`, `.f16`, `.bf16`) in one `model.safetensors`, or
-  /// in shards with an index where they take more than `shardBytes`, and copies of `companions` (a tokenizer's files).
+  /// in shards with an index where they take more than `shardBytes`, copies of `companions` (a tokenizer's files), and
+  /// `files` made for it.
   ///
   /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or
   /// Ctrl-C leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
@@ -20,7 +21,8 @@ extension HuggingFaceFolder {
   /// Throws what `Safetensors.write` does, and `.file` where the folder cannot be made or replaced.
   public static func write(
     _ path: String, configuration: JSONValue, tensors: [StreamedTensor], as type: ScalarType = .f32,
-    shardBytes: Int = HuggingFaceFolder.shardBytes, companions: [String] = []
+    shardBytes: Int = HuggingFaceFolder.shardBytes, companions: [String] = [],
+    files: [(name: String, contents: [UInt8])] = []
   ) throws {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     let shards = try shards(of: tensors, type: type, limit: shardBytes)
@@ -37,6 +39,7 @@ extension HuggingFaceFolder {
       let file = try MappedFile(path: companion)
       try AtomicFile.write("\(staging)/\((companion as NSString).lastPathComponent)") { try $0.write(file.bytes) }
     }
+    for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
     try write("\(staging)/config.json", try settings(configuration, type: type))
     if shards.count > 1 {
       try write("\(staging)/\(indexName)", try index(of: shards, names: names, type: type))
@@ -99,7 +102,7 @@ extension HuggingFaceFolder {
   }
 
   private static func write(_ path: String, _ value: JSONValue) throws {
-    try AtomicFile.write(path) { try $0.write(Array((value.indentedText + "\n").utf8)) }
+    try AtomicFile.write(path) { try $0.write(value.fileContents) }
   }
 
   /// Moves the finished folder to its place, or its files into the folder that is there: the index last, then the

@@ -19,6 +19,9 @@ extension JSONValue {
   /// The value as people read it: a member or entry a line, two spaces a level. NaN and infinities as in `text`.
   public var indentedText: String { indented("\n") }
 
+  /// A file that holds the value alone, for people to read.
+  var fileContents: [UInt8] { Array((indentedText + "\n").utf8) }
+
   private func indented(_ line: String) -> String {
     let inner = line + "  "
     switch self {

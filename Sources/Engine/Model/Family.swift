@@ -5,7 +5,11 @@ struct Family: Sendable {
   let modelTypes: [String]
   /// `general.architecture` in GGUF; nil where its files go by another family's name.
   let architecture: String?
+  /// transformers' class, which `config.json` names.
+  let modelClass: String
   let configuration: @Sendable (ModelKeys) throws -> ModelConfiguration
+  /// The members of a `config.json` that gives the configuration back.
+  let settings: @Sendable (ModelConfiguration) -> ModelSettings
   let tensors: TensorNames
   /// Added to norm weights read from a checkpoint: Gemma stores w - 1 there, while its GGUF has w.
   var checkpointNormOffset: Float = 0

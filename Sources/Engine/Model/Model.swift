@@ -58,8 +58,13 @@ public final class Model: @unchecked Sendable {
   func setAdapters(_ list: [Adapter]) {
     adapters = list
     decoder.use(list.flatMap(\.updates))
-    let text = ([baseHash] + list.map(\.hash)).joined(separator: "+")
-    hash = list.isEmpty ? baseHash : SHA256.hex(of: Array(text.utf8))
+    hash = Model.hash(baseHash, with: list)
+  }
+
+  /// The fingerprint of a model with adapters.
+  static func hash(_ base: String, with adapters: [Adapter]) -> String {
+    let text = ([base] + adapters.map(\.hash)).joined(separator: "+")
+    return adapters.isEmpty ? base : SHA256.hex(of: Array(text.utf8))
   }
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).

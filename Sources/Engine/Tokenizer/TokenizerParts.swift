@@ -35,14 +35,10 @@ extension TokenizerParts {
   /// The parts of a tokenizer that a GGUF file describes. Throws `.token`.
   init(_ vocabulary: TokenizerVocabulary) throws {
     let kinds = try vocabulary.checkedKinds()
-    let asksForBOS: Bool
     switch vocabulary.model {
     case "gpt2":
-      let splitting = try PreTokenization.named(vocabulary.pre)
-      asksForBOS = splitting.addsBOS
-      self = try Self.byteLevel(vocabulary, kinds, splitting)
+      self = try Self.byteLevel(vocabulary, kinds, PreTokenization.named(vocabulary.pre))
     case "llama":
-      asksForBOS = true
       self = try Self.sentencePiece(vocabulary, kinds)
     default:
       let near = suggestion(for: vocabulary.model, in: ["gpt2", "llama"])
@@ -60,7 +56,7 @@ extension TokenizerParts {
     guard vocabulary.addsBOS != true || bos != nil else {
       throw TokenizerVocabulary.damaged("it asks for a begin-of-sequence token and names none")
     }
-    if let bos, vocabulary.addsBOS ?? asksForBOS { prefix = [bos] }
+    if let bos, try vocabulary.asksForBOS { prefix = [bos] }
     chatTemplate = vocabulary.chatTemplate
   }
 

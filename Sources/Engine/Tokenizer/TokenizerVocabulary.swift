@@ -22,10 +22,17 @@ struct TokenizerVocabulary: Sendable {
   /// Tokens that end a text or a turn.
   var ends: [Int] = []
   var unknown: Int?
+  /// Fills up shorter texts where other programs need that.
+  var padding: Int?
   /// Nil: the model's usual choice.
   var addsBOS: Bool?
   var addsSpacePrefix: Bool?
   var chatTemplate: String?
+
+  /// Whether a BOS goes in front of every text. Throws `.token` for an unknown `pre`.
+  var asksForBOS: Bool {
+    get throws { try addsBOS ?? (model == "llama" || PreTokenization.named(pre).addsBOS) }
+  }
 
   /// Checks what every model needs, and gives the kind of each token. Throws `.token`.
   func checkedKinds() throws -> [Kind] {
@@ -91,6 +98,8 @@ extension TokenizerVocabulary {
     if let table = try file.stringTable(ifPresent: prefix + "merges") { merges = ByteStringList(table) }
     bos = try file.int(ifPresent: prefix + "bos_token_id")
     unknown = try file.int(ifPresent: prefix + "unknown_token_id")
+    padding = try file.int(ifPresent: prefix + "padding_token_id")
+    if let padding, !(0..<tokens.count).contains(padding) { self.padding = nil }
     addsBOS = try file.bool(ifPresent: prefix + "add_bos_token")
     addsSpacePrefix = try file.bool(ifPresent: prefix + "add_space_prefix")
     chatTemplate = try file.string(ifPresent: "tokenizer.chat_template")

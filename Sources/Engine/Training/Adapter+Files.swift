@@ -32,7 +32,7 @@ extension Adapter {
       "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
     ]
     try AtomicFile.write("\(folder)/\(Adapter.settingsName)") {
-      try $0.write(Array((JSONValue.object(settings).indentedText + "\n").utf8))
+      try $0.write(JSONValue.object(settings).fileContents)
     }
   }
 

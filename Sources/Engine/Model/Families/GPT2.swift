@@ -5,6 +5,7 @@ extension Family {
   static let gpt2 = Family(
     modelTypes: ["gpt2"],
     architecture: "gpt2",
+    modelClass: "GPT2LMHeadModel",
     configuration: { keys in
       let keys = keys.renamed([
         "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
@@ -25,6 +26,14 @@ extension Family {
       if try keys.bool(ifPresent: "scale_attn_weights") == false { configuration.scoreScale = 1 }
       configuration.tiedEmbedding = try keys.bool(ifPresent: "tie_word_embeddings") ?? true
       return configuration
+    },
+    settings: {
+      [
+        "n_embd": .integer($0.dModel), "n_layer": .integer($0.layerCount), "n_head": .integer($0.headCount),
+        "n_inner": .integer($0.dMLP), "n_positions": .integer($0.contextLength), "vocab_size": .integer($0.vocabularySize),
+        "layer_norm_epsilon": .number($0.normEpsilon), "activation_function": $0.activation.setting,
+        "scale_attn_weights": .bool($0.scoreScale != 1), "tie_word_embeddings": .bool($0.tiedEmbedding),
+      ]
     },
     tensors: TensorNames(
       checkpoint: [

@@ -5,6 +5,7 @@ extension Family {
   static let gptNeoX = Family(
     modelTypes: ["gpt_neox"],
     architecture: "gptneox",
+    modelClass: "GPTNeoXForCausalLM",
     configuration: { keys in
       var configuration = try ModelConfiguration.llama(keys)
       configuration.family = "gpt_neox"
@@ -22,6 +23,21 @@ extension Family {
       let rotary = try keys.partialRotary(headSize: configuration.dHead)
       for layer in configuration.layers.indices { configuration.layers[layer].rotary = rotary }
       return configuration
+    },
+    settings: {
+      let rotary = $0.layers.first?.rotary, size = Double($0.dHead)
+      // Its product with the head size is cut to a whole number.
+      let share = Double(rotary?.dimensions ?? $0.dHead) / size
+      let isCut = Int(share * size) < rotary?.dimensions ?? 0
+      return (rotary?.settings ?? [:]).with([
+        "hidden_size": .integer($0.dModel), "intermediate_size": .integer($0.dMLP),
+        "num_hidden_layers": .integer($0.layerCount), "num_attention_heads": .integer($0.headCount),
+        "vocab_size": .integer($0.vocabularySize), "max_position_embeddings": .integer($0.contextLength),
+        "hidden_act": $0.activation.setting, "layer_norm_eps": .number($0.normEpsilon),
+        "rotary_pct": .number(isCut ? share.nextUp : share), "rotary_emb_base": .number(rotary?.base ?? 10_000),
+        "use_parallel_residual": .bool($0.isParallel), "attention_bias": .bool($0.biases.contains(.query)),
+        "tie_word_embeddings": .bool($0.tiedEmbedding),
+      ])
     },
     tensors: TensorNames(
       checkpoint: [

@@ -5,6 +5,7 @@ extension Family {
   static let gemma2 = Family(
     modelTypes: ["gemma2"],
     architecture: "gemma2",
+    modelClass: "Gemma2ForCausalLM",
     configuration: { keys in
       var configuration = try ModelConfiguration.gemma(keys, largestLayerCount: 46)
       configuration.family = "gemma2"
@@ -15,6 +16,7 @@ extension Family {
       for layer in configuration.layers.indices where isLocal[layer] { configuration.layers[layer].window = window }
       return configuration
     },
+    settings: { $0.gemmaSettings },
     tensors: .gemma,
     checkpointNormOffset: 1)
 }
@@ -34,6 +36,18 @@ extension ModelConfiguration {
     configuration.tiedEmbedding = try keys.bool(ifPresent: "tie_word_embeddings") ?? true
     configuration.embeddingScale = Double(configuration.dModel).squareRoot()
     return configuration
+  }
+
+  /// The way back.
+  var gemmaSettings: ModelSettings {
+    // The scale is the root of a whole number in all that were published; the square of a root may miss it.
+    let scalar = 1 / (scoreScale * scoreScale), whole = scalar.rounded()
+    return llamaSettings.with(windowSettings).with([
+      "hidden_activation": activation.setting, "attention_bias": .bool(false),
+      "query_pre_attn_scalar": 1 / whole.squareRoot() == scoreScale ? .integer(Int(whole)) : .number(scalar),
+      "attn_logit_softcapping": scoreSoftCap.map { .number($0) } ?? .null,
+      "final_logit_softcapping": logitSoftCap.map { .number($0) } ?? .null,
+    ])
   }
 }
 

@@ -5,6 +5,7 @@ extension Family {
   static let gemma3 = Family(
     modelTypes: ["gemma3_text"],
     architecture: "gemma3",
+    modelClass: "Gemma3ForCausalLM",
     configuration: { keys in
       // A `text_config` leaves out what equals the 4B's settings.
       let keys = keys.with(defaults: [
@@ -25,6 +26,10 @@ extension Family {
       configuration.layers = try keys.localLayers(count: configuration.layerCount) { ($0 + 1) % pattern != 0 }
         .map { $0 ? .init(window: window, rotary: local) : .init(window: nil, rotary: global) }
       return configuration
+    },
+    settings: {
+      let local = $0.layers.first { $0.window != nil }?.rotary
+      return $0.gemmaSettings.with(["rope_local_base_freq": .number(local?.base ?? 10_000)])
     },
     tensors: .gemma,
     checkpointNormOffset: 1)

@@ -5,11 +5,17 @@ extension Family {
   static let llama = Family(
     modelTypes: ["llama"],
     architecture: "llama",
+    modelClass: "LlamaForCausalLM",
     configuration: { keys in
       var configuration = try ModelConfiguration.llama(keys)
       if try keys.bool(ifPresent: "attention_bias") == true { configuration.biases = [.query, .key, .value, .output] }
       if try keys.bool(ifPresent: "mlp_bias") == true { configuration.biases.formUnion([.gate, .up, .down]) }
       return configuration
+    },
+    settings: {
+      $0.llamaSettings.with([
+        "attention_bias": .bool($0.biases.contains(.query)), "mlp_bias": .bool($0.biases.contains(.up)),
+      ])
     },
     tensors: .llama,
     ggufInterleavesRotary: true)

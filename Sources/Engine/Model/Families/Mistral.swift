@@ -4,6 +4,7 @@ extension Family {
   static let mistral = Family(
     modelTypes: ["mistral"],
     architecture: nil,
+    modelClass: "MistralForCausalLM",
     configuration: { keys in
       var configuration = try ModelConfiguration.llama(keys)
       configuration.family = "mistral"
@@ -12,5 +13,6 @@ extension Family {
       }
       return configuration
     },
+    settings: { $0.llamaSettings.with(["sliding_window": $0.windowSettings["sliding_window"] ?? .null]) },
     tensors: .llama)
 }

@@ -5,7 +5,9 @@ extension Family {
   static let qwen2 = Family(
     modelTypes: ["qwen2"],
     architecture: "qwen2",
+    modelClass: "Qwen2ForCausalLM",
     configuration: { try .qwen(keys: $0).with(\.family, "qwen2").with(\.biases, [.query, .key, .value]) },
+    settings: { $0.qwenSettings },
     tensors: .llama)
 }
 
@@ -19,5 +21,14 @@ extension ModelConfiguration {
     let isLocal = try keys.localLayers(count: configuration.layerCount) { $0 >= first }
     for layer in configuration.layers.indices where isLocal[layer] { configuration.layers[layer].window = window }
     return configuration
+  }
+
+  /// The way back.
+  var qwenSettings: ModelSettings {
+    let settings = llamaSettings.with(windowSettings)
+    guard let first = layers.firstIndex(where: { $0.window != nil }) else {
+      return settings.with(["use_sliding_window": .bool(false)])
+    }
+    return settings.with(["use_sliding_window": .bool(true), "max_window_layers": .integer(first)])
   }
 }

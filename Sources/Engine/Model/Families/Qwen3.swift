@@ -4,10 +4,12 @@ extension Family {
   static let qwen3 = Family(
     modelTypes: ["qwen3"],
     architecture: "qwen3",
+    modelClass: "Qwen3ForCausalLM",
     configuration: { keys in
       let biases: Set<WeightRole> =
         try keys.bool(ifPresent: "attention_bias") == true ? [.query, .key, .value, .output] : []
       return try .qwen(keys: keys).with(\.family, "qwen3").with(\.queryKeyNorm, true).with(\.biases, biases)
     },
+    settings: { $0.qwenSettings.with(["attention_bias": .bool($0.biases.contains(.query))]) },
     tensors: .llama)
 }

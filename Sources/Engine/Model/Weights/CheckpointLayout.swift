@@ -88,6 +88,25 @@ struct CheckpointLayout {
     return result
   }
 
+  /// A tensor on its way to a file under a name of its own, converted while its rows are written.
+  func streamed(_ name: String, as newName: String) throws -> StreamedTensor {
+    guard let shape = shapes[name], let parts = contents[name] else { throw source.weights.missing(name) }
+    if parts.count == 1, case .matrix(let part, let layer, let inputs) = parts[0] {
+      let place = try source.checkpointPlace(part.role, layer: layer)
+      if place.parts == 1, !place.isTransposed {
+        let rows = try source.rows([part], layer: layer, inputs: inputs)
+        return StreamedTensor(name: newName, shape: shape) { try rows.readOnAllThreads($0, into: $1) }
+      }
+    }
+    // One of several parts, or turned, is made whole: it is one block's, never the embedding.
+    var whole: Tensor?
+    return StreamedTensor(name: newName, shape: shape) { rows, target in
+      let tensor = try whole ?? self.tensor(name), width = shape.last ?? 1
+      target.update(from: tensor.pointer + rows.lowerBound * width, count: rows.count * width)
+      whole = rows.upperBound * width < tensor.count ? tensor : nil
+    }
+  }
+
   private func checkpointPiece(_ part: MatrixPart, _ layer: Int?) throws -> MatrixRows.Piece {
     MatrixRows.Piece(
       place: try source.checkpointPlace(part.role, layer: layer), start: 0, rows: part.rows, headSize: part.headSize,

@@ -98,6 +98,19 @@ struct MatrixRows: Sendable {
     }
   }
 
+  /// The same by all threads.
+  func readOnAllThreads(_ range: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
+    let failure = FirstError()
+    nonisolated(unsafe) let target = target
+    parallelRanges(range.count, minimum: max(1, (1 << 16) / inputs)) { part in
+      failure.catching {
+        let rows = range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound
+        try read(rows, into: target + part.lowerBound * inputs)
+      }
+    }
+    try failure.rethrow()
+  }
+
   /// Columns of a tensor `[inputs, columns]` as rows.
   private func readColumns(_ piece: Piece, _ columns: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
     let width = piece.rows * piece.place.parts, block = max(1, min(inputs, (1 << 18) / max(1, width)))

@@ -8,17 +8,24 @@ struct ModelSource: Sendable {
   private(set) var weights: any WeightSource
   /// The file that settings and tokenizer come from, where it is one.
   let gguf: GGUFFile?
-  private let folder: HuggingFaceFolder?
+  let folder: HuggingFaceFolder?
   /// Whether weights go by GGUF's names and arrangement.
   private(set) var isGGUF: Bool
   /// What stands for the family's usual prefix of tensor names.
-  private let prefix: String
+  let prefix: String
 
   /// The same model with weights under a Hugging Face checkpoint's names from elsewhere.
   func replacing(_ weights: any WeightSource) -> ModelSource {
     var copy = self
     copy.weights = weights
     copy.isGGUF = false
+    return copy
+  }
+
+  /// The same model with weights under the same names, computed from its own.
+  func wrapping(_ weights: any WeightSource) -> ModelSource {
+    var copy = self
+    copy.weights = weights
     return copy
   }
 

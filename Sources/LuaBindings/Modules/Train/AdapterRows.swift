@@ -10,9 +10,7 @@ extension ModelObject {
       "Lets an adapter take part in every run from now on, after those attached before; m.hash changes with it.",
       results: "the adapter", example: example + "m:attach(a)\nprint(#m:adapters())"
     ) { call in
-      let model = try call.model, reader = call.argument(1)
-      let object = reader.isString
-        ? AdapterObject(try Adapter(folder: reader.path(), for: model)) : try reader.object(AdapterObject.self)
+      let model = try call.model, object = try call.argument(1).adapter(for: model)
       try model.attach(object.adapter)
       return call.push(object)
     },
@@ -30,5 +28,39 @@ extension ModelObject {
     ) { call in
       call.push(try call.model.adapters.map { AdapterObject($0).asLua })
     },
+    Function(
+      "merge", "m:merge(adapter | folder)",
+      "A model of its own whose weights are this one's plus the adapter's; attached adapters take no part.",
+      results: "model", example: example + "print(m:merge(a).name)"
+    ) { call in
+      let model = try call.model, merged = try model.merged(call.argument(1).adapter(for: model).adapter)
+      LoadedModels.add(merged)
+      return call.push(ModelObject(merged))
+    },
+    Function(
+      "save", "m:save(folder [, { dtype = \"f32\" }])",
+      "Writes a Hugging Face folder: config.json, model.safetensors, tokenizer. A failure leaves what was there. "
+        + "A model with adapters attached is refused: m:merge(adapter):save(folder).",
+      options: [
+        Option("dtype", "string", .string("f32"), "of the weights in the file", choices: ["f32", "bf16", "f16"])
+      ],
+      results: "nothing",
+      example: example + """
+        local function export(folder) m:merge(a):save(folder, { dtype = "bf16" }) end
+        m:attach(a)
+        print(pcall(m.save, m, "tuned"))  -- false: merge it first
+        """
+    ) { call in
+      let folder = try call.argument(1).path(), choice = try call.options(2).choice("dtype")
+      try call.model.save(folder, type: ["bf16": .bf16, "f16": .f16][choice] ?? .f32)
+      return 0
+    },
   ]
+}
+
+extension ArgumentReader {
+  /// An adapter, or the folder of one.
+  fileprivate func adapter(for model: Model) throws -> AdapterObject {
+    isString ? AdapterObject(try Adapter(folder: path(), for: model)) : try object(AdapterObject.self)
+  }
 }

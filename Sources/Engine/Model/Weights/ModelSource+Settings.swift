@@ -1,0 +1,43 @@
+extension ModelSource {
+  /// Paths of the files beside a folder's weights.
+  var companions: [String] { folder?.companions ?? [] }
+
+  /// `config.json` of this decoder alone: the folder's own, else one made from the configuration, and checked to give it
+  /// back. Throws `.file` where no `config.json` of the family can.
+  func settings() throws -> ModelSettings {
+    if let folder {
+      // Of a model of several parts, the decoder is written as a model of its own.
+      let own = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
+      let members = own.value.object ?? [:]
+      return members["architectures"] == nil
+        ? members.with(["architectures": .array([.string(family.modelClass)])]) : members
+    }
+    var stated = configuration
+    for layer in stated.layers.indices {
+      guard let rotary = stated.layers[layer].rotary else { continue }
+      stated.layers[layer].rotary = try rotary.stated ?? refuse("divisors of rotary frequencies that follow no known rule")
+    }
+    let head: ModelSettings = [
+      "architectures": .array([.string(family.modelClass)]), "model_type": .string(family.modelTypes[0]),
+    ]
+    let settings = head.with(family.settings(stated))
+    let keys = ModelKeys(file: try ConfigurationFile(.object(settings), source: "config.json"), architecture: nil)
+    guard try family.configuration(keys) == stated else {
+      return try refuse("settings that a config.json of family \(configuration.family) does not have")
+    }
+    return settings
+  }
+
+  private func refuse<Result>(_ what: String) throws -> Result {
+    throw EngineError(.file, "\(path) cannot be written as a Hugging Face folder: it has \(what)")
+  }
+
+  /// A checkpoint's tensor as the whole model names it, where this one has another prefix: that of a bare decoder, or of a
+  /// part of a larger model.
+  func wholeName(_ name: String) -> String {
+    let usual = family.tensors.prefix
+    let outside = family.tensors.checkpoint.values.lazy.map(\.name).filter { !$0.hasPrefix(usual) }
+    guard prefix != usual, name.hasPrefix(prefix), !outside.contains(name) else { return name }
+    return usual + name.dropFirst(prefix.count)
+  }
+}
