@@ -90,7 +90,7 @@ extension Module {
   }
 
   private static let cachedRow = Function(
-    "cached", "train.cached{ as train.lora }",
+    "cached", "train.cached{ model =, examples =, cache =, ... as train.lora }",
     "Where the store has the adapter that train.lora with the same options would train.",
     options: loraOptions, results: "folder, or nil where it would have to be trained",
     example: example + "print(train.cached{ model = m, examples = examples, epochs = 1, cache = \"ahoy\" })"
