@@ -60,9 +60,7 @@ import Testing
     #expect(try model.run(golden.prompts, logits: .all)[1].logits!.values == plain[1].logits!.values)
     // With values in B it does change them, and its copy from disk does the same.
     for (i, update) in adapter.updates.enumerated() {
-      update.up.value.mutablePointer.update(
-        from: try Tensor.normal(update.up.value.shape, seed: i).pointer, count: update.up.value.count)
-      update.refresh()
+      update.setUp(try Tensor.normal(update.up.value.shape, seed: i))
     }
     let tuned = try model.run(golden.prompts, logits: .all)[1].logits!
     #expect(try tuned.maximumDifference(plain[1].logits!) > 0.01)

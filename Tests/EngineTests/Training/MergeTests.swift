@@ -11,9 +11,7 @@ import Testing
   static func adapter(for model: Model, rank: Int = 3) throws -> Adapter {
     let adapter = try Adapter(for: model, rank: rank, alpha: 6, seed: 4)
     for (i, update) in adapter.updates.enumerated() {
-      let values = try Tensor.normal(update.up.value.shape, seed: i) * 0.3
-      update.up.value.mutablePointer.update(from: values.pointer, count: values.count)
-      update.refresh()
+      update.setUp(try Tensor.normal(update.up.value.shape, seed: i) * 0.3)
     }
     return adapter
   }
@@ -70,9 +68,7 @@ import Testing
     let model = try Model.load(path: path, precision: .native)
     let adapter = try Adapter(for: model, rank: 4, targets: ["q_proj", "down_proj"], layers: [1, 20])
     for (i, update) in adapter.updates.enumerated() {
-      let values = try Tensor.normal(update.up.value.shape, seed: i) * 0.1
-      update.up.value.mutablePointer.update(from: values.pointer, count: values.count)
-      update.refresh()
+      update.setUp(try Tensor.normal(update.up.value.shape, seed: i) * 0.1)
     }
     let merged = try model.merged(adapter), float = try Model.load(path: path)
     #expect(merged.precision == .f32)
@@ -80,5 +76,14 @@ import Testing
     let prompts = [try float.prompt(text: Array("The sky is".utf8))]
     let attached = try Self.logits(float, prompts), values = try Self.logits(merged, prompts)
     #expect(maxDifference("smollm2 merged", values, attached) < Self.tolerance * Self.scale(attached))
+  }
+}
+
+extension LowRankUpdate {
+  /// Gives B other values.
+  func setUp(_ values: Tensor) {
+    // A tensor may be freed after its last use, which its pointer is not.
+    withExtendedLifetime(values) { up.value.mutablePointer.update(from: values.pointer, count: values.count) }
+    refresh()
   }
 }

@@ -102,7 +102,9 @@ struct CheckpointLayout {
     var whole: Tensor?
     return StreamedTensor(name: newName, shape: shape) { rows, target in
       let tensor = try whole ?? self.tensor(name), width = shape.last ?? 1
-      target.update(from: tensor.pointer + rows.lowerBound * width, count: rows.count * width)
+      withExtendedLifetime(tensor) {
+        target.update(from: tensor.pointer + rows.lowerBound * width, count: rows.count * width)
+      }
       whole = rows.upperBound * width < tensor.count ? tensor : nil
     }
   }
