@@ -65,7 +65,7 @@ final class RunObject: LuaObject {
         options: [
           Option("name", "string", .required, "file name without extension"),
           Option("x", "list of numbers", .none, "shared by all curves"), Option("y", "list of numbers", .none, "one curve"),
-          Option("series", "{ [label] = list of numbers }", .none, "several curves"),
+          Option("series", "{ [label] = list of numbers } or list of { label =, x =, y = }", .none, "several curves"),
           Option("labels", "list of strings", .none, "bars"), Option("values", "list of numbers", .none, "bars"),
         ] + Module.plotOptions.dropLast(),
         results: "the path", example: "local r = run.start(\"sweep\")\nr:plot{ name = \"rate\", y = { 0.1, 0.5, 0.9 } }"

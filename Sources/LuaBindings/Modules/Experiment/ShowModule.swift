@@ -32,7 +32,7 @@ extension Module {
         options: [
           Option("x", "list of numbers", .computed("1, 2, ..."), "shared by all curves"),
           Option("y", "list of numbers", .none, "one curve"),
-          Option("series", "{ [label] = list of numbers }", .none, "several curves"),
+          Option("series", "{ [label] = list of numbers } or list of { label =, x =, y = }", .none, "several curves"),
         ] + plotOptions,
         results: "nothing", example: "plot.line{ title = \"loss\", y = { 3, 2, 1.5, 1.2 } }"
       ) { call in
@@ -166,14 +166,21 @@ final class ProgressObject: LuaObject {
 
 extension OptionReader {
   func curves() throws -> [Plot.Series] {
-    let x = try optional("x")?.list { try $0.number(finite: false) }
-    func series(_ label: String, _ y: [Double]) throws -> Plot.Series {
-      let places = x ?? y.indices.map { Double($0 + 1) }
+    let shared = try optional("x")?.list { try $0.number(finite: false) }
+    func series(_ label: String, _ y: [Double], at x: [Double]? = nil) throws -> Plot.Series {
+      let places = x ?? shared ?? y.indices.map { Double($0 + 1) }
       guard places.count == y.count else { throw call.error("x has \(places.count) values, y\(label.isEmpty ? "" : " of " + label) has \(y.count)") }
       return Plot.Series(label: label, x: places, y: y)
     }
     let (name, value) = try oneOf(["y", "series"])
     if name == "y" { return [try series("", try value.list { try $0.number(finite: false) })] }
+    if value.listCount > 0 {
+      return try value.list { curve in
+        guard let label = curve.field("label"), let y = curve.field("y") else { throw curve.error("a curve needs label and y") }
+        return try series(
+          label.caption, y.list { try $0.number(finite: false) }, at: curve.field("x")?.list { try $0.number(finite: false) })
+      }
+    }
     return try value.fieldNames().map { label in
       try series(label, try value.field(label)?.list { try $0.number(finite: false) } ?? [])
     }
