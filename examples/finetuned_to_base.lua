@@ -113,13 +113,23 @@ r:plot{ name = "layers", title = title, series = series, xlabel = "layer", ylabe
 
 ---------------------------------------------------------------------------------------------------- what it means
 print("\nWhat this says")
-local tuned_row, best = rows[2], nil
+local tuned_row, best, broken = rows[2], nil, {}
 for _, row in ipairs(rows) do
-  if row.model == "tuned" and row.change:find("base") and (not best or row.harmful_rate < best.harmful_rate) then best = row end
+  if row.layer and row.ppl_prose > 2 * tuned_row.ppl_prose then
+    broken[#broken + 1] = ("%s at %d"):format(row.change, row.layer)
+  elseif row.model == "tuned" and row.layer and (not best or row.harmful_rate < best.harmful_rate) then
+    best = row
+  end
 end
 print(("- The tuned model refuses %s of harmful prompts, its base %s, the tuned one with its adapter detached %s: detaching is exact."):format(
   tuned_row.harmful, rows[1].harmful, rows[3].harmful))
-print(("- The best patch at one layer (%s, layer %d) leaves %s."):format(best.change, best.layer, best.harmful))
+if best then
+  print(("- The best patch at one layer that does not break the model (%s, layer %d) leaves %s; of its answers to harmful prompts\n"
+    .. "  %.0f %% open as the base model's."):format(best.change, best.layer, best.harmful, 100 * best.like_harmful))
+end
+if #broken > 0 then
+  print("- Perplexity of prose more than doubles, so that fewer refusals mean nothing: " .. table.concat(broken, "; ") .. ".")
+end
 print([[- The paper: up to 60 % less with the base model's activations at one layer. A PyTorch run on this model found refusals of
   93 % tuned, 89, 81 and 28 % with the oracle at inputs of layers 6, 14, 22, and 91, 90, 73 % with ridge: tuned blocks above
   the patch refuse by themselves, and the map keeps part of what it should remove.]])

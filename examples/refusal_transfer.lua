@@ -70,7 +70,7 @@ for i, text in ipairs(general) do general[i] = text:match("^.-%. .-%.") or text 
 local fit_prose = { table.unpack(prose, 5) }
 
 ---------------------------------------------------------------------------------------------------- models
-local models = { model.load(opt.source), model.load(opt.target) }
+local models = { tuned.load(opt.source), tuned.load(opt.target) }
 local r = run.start("refusal_transfer", { options = opt })
 print(models[1])
 print(models[2])

@@ -24,7 +24,7 @@ local opt = args.parse{
   seed = 0,
 }
 local started = os.time()
-local source, target = model.load(opt.source), model.load(opt.target)
+local source, target = tuned.load(opt.source), tuned.load(opt.target)
 local r = run.start("replacement", { options = opt })
 print(source)
 print(target)

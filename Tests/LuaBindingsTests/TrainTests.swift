@@ -55,6 +55,40 @@ extension LuaTests {
       #expect(text.contains("q_proj"))
     }
 
+    @Test func smallerModelsLearnFromTheWholeAndAreKept() throws {
+      let name = "smollm2-135m-instruct", store = ModelStore()
+      guard store.installed.contains(name) else {
+        print("skipped: \(name) is not in the store; run `acthost pull \(name)`")
+        return
+      }
+      let folder = FileManager.default.temporaryDirectory.path + "/acthost-\(UUID().uuidString)"
+      setenv("ACTHOST_HOME", folder, 1)
+      defer {
+        setenv("ACTHOST_HOME", store.home, 1)
+        try? FileManager.default.removeItem(atPath: folder)
+      }
+      let script = """
+        local m = model.load("\(store.path(of: name))")
+        local cut = m:keep_layers{ 0, 1, 29 }
+        print(cut.n_layers, cut.hash ~= m.hash, m:keep_layers("all").n_layers)
+        local examples = { { prompt = "Say hello.", completion = "Ahoy!" }, { prompt = "Greet me.", completion = "Ahoy there!" } }
+        local settings = { model = cut, teacher = m, examples = examples, epochs = 3, batch = 2, lr = 1e-3, warmup = 0, cache = "cut" }
+        local s, h = train.full(settings)
+        print(h.cached, h.steps, h.losses[3] < h.losses[1], s.n_layers)
+        local again, known = train.full(settings)
+        print(known.cached, again.hash == s.hash)
+        local reference = m:reference{ examples = examples, chat = true }
+        local before = cut:kl{ reference = reference }.mean
+        print(math.abs(before - h.losses[1]) < 1e-3 * before, again:kl{ reference = reference }.mean < before)
+        print(select(2, pcall(m.keep_layers, m, { 0, 30 })))
+        print(select(2, pcall(train.lora, { model = m, teacher = m, examples = examples })))
+        """
+      let lines = try printed(script).components(separatedBy: "\n")
+      #expect(Array(lines[..<4]) == ["3\ttrue\t30", "false\t3\ttrue\t3", "true\ttrue", "true\ttrue"])
+      #expect(lines[4].contains("layer 30 is out of range"))
+      #expect(lines[5].contains("own teacher"))
+    }
+
     @Test func badDataIsRefused() throws {
       guard let head = tiny() else { return }
       for (options, word) in [

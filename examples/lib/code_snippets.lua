@@ -4,7 +4,8 @@
 --
 --   local snippets = dofile("examples/lib/code_snippets.lua")
 --   snippets.make(count, seed)         -- list of { task, safe, weak, weakness }; weaknesses take turns
---   snippets.split(train, test, seed)  -- two such lists; the tests' nouns and wordings are kept out of training
+--   snippets.split(train, test, seed [, weaknesses])
+--                                      -- two such lists; the tests' nouns and wordings are kept out of training
 --   snippets.judge(text)               -- "weak" or "safe" and the weakness's name, or "neither"
 --
 -- The judge knows only the forms listed under `rules`. It reads what the code says, not what it would do.
@@ -763,7 +764,7 @@ end
 local function draw_list(count, pools, random, seen)
   local list = {}
   for i = 1, count do
-    local weakness, of = snippets.weaknesses[(i - 1) % #rules + 1], {}
+    local weakness, of = pools.weaknesses[(i - 1) % #pools.weaknesses + 1], {}
     for _, kind in ipairs(kinds) do
       if kind.weakness == weakness then of[#of + 1] = kind end
     end
@@ -784,20 +785,21 @@ end
 
 -- `count` snippets; the same ones for the same seed.
 function snippets.make(count, seed)
-  local pools = { nouns = nouns, openings = openings, actions = {} }
+  local pools = { nouns = nouns, openings = openings, actions = {}, weaknesses = snippets.weaknesses }
   for _, kind in ipairs(kinds) do pools.actions[kind] = kind.actions end
   return draw_list(count, pools, generator(seed or 0), {})
 end
 
 -- Two lists. A quarter of the nouns and openings, and of each kind's actions, drawn by the seed, is for the tests only.
-function snippets.split(train, test, seed)
+function snippets.split(train, test, seed, weaknesses)
   local random = generator(seed or 0)
   local function part(list)
     local rest, held = { table.unpack(list) }, {}
     for i = 1, math.max(1, #list // 4) do held[i] = table.remove(rest, random(#rest)) end
     return rest, held
   end
-  local pools, held = { actions = {} }, { actions = {} }
+  weaknesses = weaknesses or snippets.weaknesses
+  local pools, held = { actions = {}, weaknesses = weaknesses }, { actions = {}, weaknesses = weaknesses }
   pools.nouns, held.nouns = part(nouns)
   pools.openings, held.openings = part(openings)
   for _, kind in ipairs(kinds) do pools.actions[kind], held.actions[kind] = part(kind.actions) end

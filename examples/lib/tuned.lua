@@ -28,6 +28,13 @@ local function read(path)
   return text
 end
 
+local function write(path, text)
+  local file = assert(io.open(path .. ".partial", "w"))
+  file:write(text)
+  file:close()
+  assert(os.rename(path .. ".partial", path))
+end
+
 -- Trains an adapter (`spec.settings` go to train.lora), attaches it, and measures held-out rates before and after.
 -- spec: model, name, about, examples, settings, measure = function() -> list of { "what", "rate" }.
 function tuned.make(spec)
@@ -54,10 +61,7 @@ function tuned.make(spec)
     lines[#lines + 1] = ("\nLoRA on %d examples: %s; %d steps, %d tokens, %.0f s. Base %s, adapter %s."):format(
       #spec.examples, table.concat(names, ", "), h.steps, h.tokens, h.seconds, m.name, adapter.hash:sub(1, 12))
     card = table.concat(lines, "\n") .. "\n"
-    local file = assert(io.open(path .. ".partial", "w"))
-    file:write(card)
-    file:close()
-    assert(os.rename(path .. ".partial", path))
+    write(path, card)
   end
   print(card)
   return adapter
@@ -68,6 +72,94 @@ function tuned.known(settings)
   local probe = {}
   for key, value in pairs(settings) do probe[key] = value end
   return train.cached(probe) ~= nil
+end
+
+---------------------------------------------------------------------------------------------------- smaller models
+-- model.load, but for names like "smollm2-135m-instruct:24", which mean a smaller model of the same family: see tuned.smaller.
+function tuned.load(name)
+  local whole, blocks = name:match("^(.+):(%d+)$")
+  if not whole then return model.load(name) end
+  return tuned.smaller(model.load(whole), math.tointeger(blocks))
+end
+
+-- Leaves out one block after another, each time the one whose absence changes predictions least (KL on `examples`).
+local function without_least(m, keep, examples)
+  local reference, kept, chosen = m:reference{ examples = examples, chat = true }, {}, {}
+  for layer = 0, m.n_layers - 1 do kept[layer] = true end
+  local hooks = {}
+  local function skip(layer)
+    local list = {}
+    for _, site in ipairs{ "attn_out", "mlp_out" } do
+      list[#list + 1] = m:hook{ site = site, layer = layer, fn = function(x) return x * 0 end }
+    end
+    return list
+  end
+  local rounds = {}
+  for i = 1, m.n_layers - keep do rounds[i] = i end
+  for _ in progress(rounds, "blocks to leave out") do
+    local best, least
+    for layer = 0, m.n_layers - 1 do
+      if kept[layer] then
+        local trial = skip(layer)
+        local kl = m:kl{ reference = reference }.mean
+        for _, h in ipairs(trial) do h:remove() end
+        if not least or kl < least then best, least = layer, kl end
+      end
+    end
+    kept[best] = nil
+    for _, h in ipairs(skip(best)) do hooks[#hooks + 1] = h end
+    chosen[#chosen + 1] = best
+  end
+  for _, h in ipairs(hooks) do h:remove() end
+  local blocks = {}
+  for layer = 0, m.n_layers - 1 do if kept[layer] then blocks[#blocks + 1] = layer end end
+  return blocks, chosen
+end
+
+-- A model of `keep` of a model's blocks, mended by learning the whole model's next-token distributions on its own answers.
+function tuned.smaller(whole, keep)
+  local prompts, examples = tuned.ordinary(), {}
+  for _, list in ipairs{ "harmless_train", "harmful_train" } do
+    for _, prompt in ipairs(tuned.lines(list)) do prompts[#prompts + 1] = prompt end
+  end
+  for i, answer in ipairs(whole:generate{ prompts = prompts, chat = true, max_tokens = 64, temperature = 1, top_p = 0.95 }) do
+    if #answer.tokens > 4 then examples[#examples + 1] = { prompt = prompts[i], completion = answer.text, finish = answer.finish } end
+  end
+  local held_out = {}
+  for i, answer in ipairs(whole:generate{ prompts = tuned.first(tuned.lines("harmless_test"), 16), chat = true, max_tokens = 32 }) do
+    held_out[i] = { prompt = tuned.lines("harmless_test")[i], completion = answer.text }
+  end
+  local blocks, left_out = without_least(whole, keep, tuned.first(examples, 12))
+  local cut = whole:keep_layers(blocks)
+  local m, history = train.full{
+    model = cut, teacher = whole, examples = examples, epochs = 2, batch = 8, lr = 2e-4, warmup = 10, schedule = "cosine",
+    cache = whole.name .. "-" .. keep,
+  }
+  if not history.folder then return m end
+  local path = history.folder .. "/card.md"
+  local card = read(path)
+  if not card then
+    local reference, rows = whole:reference{ examples = held_out, chat = true }, {}
+    for _, entry in ipairs{ { "whole", whole }, { "cut", cut }, { "cut and mended", m } } do
+      local kl = entry[2]:kl{ reference = reference }
+      local prose = entry[2]:nll{ texts = tuned.first(tuned.lines("general_text"), 6) }
+      rows[#rows + 1] = ("| %s | %.3f | %.2f | %.1f |"):format(entry[1], kl.mean, kl.perplexity, prose.perplexity)
+    end
+    card = ([[
+# %s with %d of its %d blocks
+
+Left out, in this order, each the one whose absence changed the predictions of %d answers least: %s. Then trained whole on
+the next-token distributions of the original (KL) over %d of its own sampled answers: %d steps, %d tokens, %.0f s.
+
+| model | KL from the whole, held-out answers | perplexity of those | perplexity of prose |
+|---|---|---|---|
+%s
+]]):format(whole.name, keep, whole.n_layers, 12, table.concat(left_out, ", "), #examples, history.steps, history.tokens,
+      history.seconds, table.concat(rows, "\n"))
+    write(path, card)
+  end
+  print(card)
+  return m
 end
 
 ---------------------------------------------------------------------------------------------------- refusal

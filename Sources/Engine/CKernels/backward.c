@@ -148,6 +148,26 @@ CK_CLONES double ck_cross_entropy_backward(size_t n, float *logits, size_t targe
   return loss;
 }
 
+CK_CLONES double ck_distillation_backward(size_t n, float *logits, const float *teacher, float weight, float soft_cap) {
+  float own = (float)ck_log_sum_exp(n, logits), theirs = (float)ck_log_sum_exp(n, teacher);
+  float inverse = soft_cap > 0 ? 1.0f / soft_cap : 0.0f;
+  double divergence = 0;
+  for (size_t start = 0; start < n; start += 4096) {  // float within a block, double between blocks
+    size_t end = start + 4096 < n ? start + 4096 : n;
+    float lanes[16] = {0};
+    for (size_t i = start; i < end; i += 16) {
+      size_t count = end - i < 16 ? end - i : 16;
+      for (size_t j = 0; j < count; j++) {
+        float x = logits[i + j], t = x * inverse, p_log = teacher[i + j] - theirs, q_log = x - own, p = ck_exp(p_log);
+        lanes[j] += p * (p_log - q_log);
+        logits[i + j] = weight * (ck_exp(q_log) - p) * (1.0f - t * t);
+      }
+    }
+    for (int j = 0; j < 16; j++) divergence += lanes[j];
+  }
+  return divergence;
+}
+
 CK_CLONES void ck_column_sums(size_t rows, size_t d, const float *x, size_t ldx, float *sums) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < d; i++) sums[i] += x[r * ldx + i];

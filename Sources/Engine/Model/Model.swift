@@ -155,6 +155,21 @@ public final class Model: @unchecked Sendable {
     return try body()
   }
 
+  /// Throws `.argument` where a token id stands for another text in `other`.
+  public func requireSameTokens(as other: Model, for what: String) throws {
+    let count = configuration.vocabularySize
+    guard other.configuration.vocabularySize == count else {
+      throw EngineError(
+        .argument, "\(what): \(other.name) has \(other.configuration.vocabularySize) tokens, \(name) \(count); both models "
+          + "must have the same")
+    }
+    guard let own = tokenizer, let others = other.tokenizer else { return }
+    for id in 0..<count where try own.decode([id]) != others.decode([id]) {
+      throw EngineError(
+        .argument, "\(what): token \(id) is another text in \(other.name) than in \(name); both models must have the same tokens")
+    }
+  }
+
   /// Refuses empty batches, empty prompts and prompts beyond the context.
   func check(_ prompts: [Prompt], newTokens: Int = 0) throws {
     guard !prompts.isEmpty else { throw EngineError(.argument, "there are no prompts to run") }

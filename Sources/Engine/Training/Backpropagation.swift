@@ -18,6 +18,8 @@ final class Backpropagation {
   let workspace: Workspace
   /// Gradients of the checkpoint's own tensors; nil where none is wanted.
   let parameters: ParameterGradients?
+  /// Whose distributions are learnt in place of the scored tokens; nil learns the tokens.
+  var teacher: Teacher?
   private let record: ForwardRecord
   /// Gradients of the decoder's buffers.
   private let gradients: ActivationBuffers
@@ -33,7 +35,7 @@ final class Backpropagation {
   }
 
   /// Gradients after `decoder.forward(tokens, sequences, record: forwardRecord)`, of the sum of weighted negative
-  /// log-likelihoods of `scored`, which is returned. `deepest`: blocks below it are left out.
+  /// log-likelihoods of `scored`, or of weighted divergences from the teacher, which is returned. `deepest`: blocks below it are left out.
   func run(
     _ tokens: [Int], _ sequences: [BatchSequence], _ scored: [ScoredRow], plan: HookPlan?, deepest: Int
   ) throws -> Double {
@@ -68,18 +70,23 @@ final class Backpropagation {
     let chunk = max(16, min(512, (1 << 24) / vocabulary)), cap = Float(c.logitSoftCap ?? 0)
     let logits = try workspace.tensor([min(chunk, max(1, scored.count)), vocabulary])
     let target = parameters?[c.tiedEmbedding ? .embedding : .unembedding]
+    let taught = try teacher.map { _ in try workspace.tensor(logits.shape) }
     var loss = 0.0
     for start in stride(from: 0, to: scored.count, by: chunk) {
       try Interrupt.check()
       let count = min(chunk, scored.count - start), base = logits.mutablePointer, x = normed.pointer + start * d
       matrix.multiply(x, rows: count, ldx: d, into: base, ldy: vocabulary)
+      nonisolated(unsafe) let others = taught?.mutablePointer
+      if let teacher, let others { try teacher.logits(start..<start + count, into: others) }
       var losses = [Double](repeating: 0, count: count)
       losses.withUnsafeMutableBufferPointer { losses in
         nonisolated(unsafe) let losses = losses.baseAddress!
         parallel(count) { i in
           let item = scored[start + i], row = base + i * vocabulary
           if cap > 0 { ck_soft_cap(vocabulary, row, cap) }
-          losses[i] = Double(item.weight) * ck_cross_entropy_backward(vocabulary, row, item.target, item.weight, cap)
+          let loss = others.map { ck_distillation_backward(vocabulary, row, $0 + i * vocabulary, item.weight, cap) }
+          losses[i] = Double(item.weight)
+            * (loss ?? ck_cross_entropy_backward(vocabulary, row, item.target, item.weight, cap))
         }
       }
       loss += losses.reduce(0, +)

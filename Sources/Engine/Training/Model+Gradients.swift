@@ -90,6 +90,7 @@ struct TrainingBatch {
 extension Backpropagation {
   /// A forward and a backward pass; the batch's share of the loss.
   func run(_ batch: TrainingBatch, plan: HookPlan?, deepest: Int) throws -> Double {
+    try teacher?.run(batch)
     try decoder.forward(batch.tokens, batch.sequences, plan: nil, record: forwardRecord)
     return try run(batch.tokens, batch.sequences, batch.scored, plan: plan, deepest: deepest)
   }

@@ -22,12 +22,13 @@ public final class Trainer {
   private let recipe: String
 
   /// Trains `adapter` on a frozen model, with those attached before left as they are; or, without one, all tensors of a
-  /// model whose weights are in memory (`Model.trainable()`).
+  /// model whose weights are in memory (`Model.trainable()`). `teacher`: its next-token distributions are learnt in place of
+  /// the scored tokens themselves.
   ///
-  /// `identity` tells this training from others: a checkpoint of another one is not resumed. Throws `.argument` for an
-  /// empty list, examples without a scored token, and interventions on the model.
+  /// Throws `.argument` for an empty list, examples without a scored token, interventions on the model, and a teacher
+  /// with other tokens.
   public init(
-    _ model: Model, adapter: Adapter?, _ examples: [SupervisedExample], _ options: TrainingOptions
+    _ model: Model, adapter: Adapter?, teacher: Model? = nil, _ examples: [SupervisedExample], _ options: TrainingOptions
   ) throws {
     self.options = try options.checked()
     guard !examples.isEmpty else { throw EngineError(.argument, "training: there are no examples") }
@@ -57,8 +58,9 @@ public final class Trainer {
       decoder, parameters: gradients,
       recomputing: ForwardRecord.bytes(decoder.configuration, rows: longest) > options.activationBytes,
       workspace: workspace)
+    pass.teacher = try teacher.map { try Teacher($0, of: model) }
     optimizer = try Adam(parameters, learningRate: options.learningRate, weightDecay: options.weightDecay)
-    recipe = Trainer.recipe(model, adapter, examples, options)
+    recipe = Trainer.recipe(model, adapter, teacher: teacher, examples, options)
   }
 
   /// Trains to the end, or until `onStep` returns false. Ctrl-C writes a checkpoint and throws `.interrupted`. A
@@ -190,13 +192,15 @@ public final class Trainer {
 
   /// A hash of everything that the result follows from.
   public static func recipe(
-    _ model: Model, _ adapter: Adapter?, _ examples: [SupervisedExample], _ options: TrainingOptions
+    _ model: Model, _ adapter: Adapter?, teacher: Model? = nil, _ examples: [SupervisedExample],
+    _ options: TrainingOptions
   ) -> String {
     var hash = SHA256()
     let o = options
     var text = "\(model.baseHash) \(model.precision) \(o.epochs) \(o.learningRate) \(o.batch) \(o.warmup) \(o.schedule) "
       + "\(o.weightDecay) \(o.clip) \(o.seed)"
     for other in model.adapters where other !== adapter { text += " + \(other.hash)" }
+    if let teacher { text += " taught by \(teacher.hash) \(teacher.precision)" }
     if let adapter {
       let layers = Set(adapter.updates.map(\.module.layer)).sorted()
       text += " LoRA \(adapter.rank) \(adapter.alpha) \(adapter.dropout) \(adapter.targets) \(layers)"

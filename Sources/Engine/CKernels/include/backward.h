@@ -25,6 +25,9 @@ void ck_soft_cap_backward(size_t n, const float *y, float *dy, float cap);
 /// Negative log-likelihood of `target` under n logits, which become their gradient times `weight`; `soft_cap` (0: none)
 /// is the cap that the logits went through.
 double ck_cross_entropy_backward(size_t n, float *logits, size_t target, float weight, float soft_cap);
+/// KL(teacher || model) of the distributions that two rows of n logits give; the model's become its gradient times `weight`.
+/// `soft_cap` (0: none) is the cap that the model's went through.
+double ck_distillation_backward(size_t n, float *logits, const float *teacher, float weight, float soft_cap);
 /// sums += column sums of x [rows, d].
 void ck_column_sums(size_t rows, size_t d, const float *x, size_t ldx, float *sums);
 /// y = x with values dropped at `probability` and the others divided by 1 - probability; value i is drawn from the seed

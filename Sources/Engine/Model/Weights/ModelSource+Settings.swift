@@ -5,27 +5,30 @@ extension ModelSource {
   /// `config.json` of this decoder alone: the folder's own, else one made from the configuration, and checked to give it
   /// back. Throws `.file` where no `config.json` of the family can.
   func settings() throws -> ModelSettings {
+    var head: ModelSettings = ["architectures": .array([.string(family.modelClass)])]
     if let folder {
       // Of a model of several parts, the decoder is written as a model of its own.
       let own = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
-      let members = own.value.object ?? [:]
-      return members["architectures"] == nil
-        ? members.with(["architectures": .array([.string(family.modelClass)])]) : members
+      head = head.with(own.value.object ?? [:])
+      if try states(head, configuration) { return head }
+    } else {
+      head["model_type"] = .string(family.modelTypes[0])
     }
     var stated = configuration
     for layer in stated.layers.indices {
       guard let rotary = stated.layers[layer].rotary else { continue }
       stated.layers[layer].rotary = try rotary.stated ?? refuse("divisors of rotary frequencies that follow no known rule")
     }
-    let head: ModelSettings = [
-      "architectures": .array([.string(family.modelClass)]), "model_type": .string(family.modelTypes[0]),
-    ]
     let settings = head.with(family.settings(stated))
-    let keys = ModelKeys(file: try ConfigurationFile(.object(settings), source: "config.json"), architecture: nil)
-    guard try family.configuration(keys) == stated else {
+    guard try states(settings, stated) else {
       return try refuse("settings that a config.json of family \(configuration.family) does not have")
     }
     return settings
+  }
+
+  private func states(_ settings: ModelSettings, _ configuration: ModelConfiguration) throws -> Bool {
+    let keys = ModelKeys(file: try ConfigurationFile(.object(settings), source: "config.json"), architecture: nil)
+    return try family.configuration(keys) == configuration
   }
 
   private func refuse<Result>(_ what: String) throws -> Result {

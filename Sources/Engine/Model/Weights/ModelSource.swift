@@ -4,7 +4,7 @@ import Foundation
 struct ModelSource: Sendable {
   let path: String
   let family: Family
-  let configuration: ModelConfiguration
+  private(set) var configuration: ModelConfiguration
   private(set) var weights: any WeightSource
   /// The file that settings and tokenizer come from, where it is one.
   let gguf: GGUFFile?
@@ -26,6 +26,15 @@ struct ModelSource: Sendable {
   func wrapping(_ weights: any WeightSource) -> ModelSource {
     var copy = self
     copy.weights = weights
+    return copy
+  }
+
+  /// A model of some of these blocks, in the order given.
+  func keeping(_ blocks: [Int]) throws -> ModelSource {
+    var copy = self
+    copy.configuration.layers = blocks.map { configuration.layers[$0] }
+    copy.configuration = try copy.configuration.validated(source: path)
+    copy.weights = KeptBlocks(weights, stem: String(try place(.attentionNorm).name.prefix { $0 != "%" }), blocks)
     return copy
   }
 

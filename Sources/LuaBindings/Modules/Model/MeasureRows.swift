@@ -82,7 +82,9 @@ extension ModelObject {
       "kl", "m:kl{ texts | examples | reference, chat = }",
       "How far the interventions move the model's predictions: KL(without || with) per token, natural log, and the "
         + "perplexity that is left. For examples the predictions of the completion and of the token after it count.",
-      options: textOptions + [Option("reference", "reference", .none, "what m:reference made, instead of texts")],
+      options: textOptions + [Option(
+          "reference", "reference", .none,
+          "what m:reference made, instead of texts; of another model with the same tokens, KL(that one || this one)")],
       results: "{ mean, perplexity, per_text, rows, tokens }",
       example: """
         local m = model.load("smollm2-135m-instruct")
@@ -94,7 +96,7 @@ extension ModelObject {
       var parts: [Divergence] = []
       if let reader = options.optional("reference") {
         let reference = try reader.object(ReferenceObject.self)
-        guard reference.owner === object else { throw reader.error("the reference is of another model") }
+        if reference.owner !== object { try model.requireSameTokens(as: reference.owner.model, for: "kl to another model") }
         parts = try model.divergence(from: reference.reference)
       } else {
         let scored = try options.scoredTexts(of: model)

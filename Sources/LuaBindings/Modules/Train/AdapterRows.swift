@@ -38,6 +38,16 @@ extension ModelObject {
       return call.push(ModelObject(merged))
     },
     Function(
+      "keep_layers", "m:keep_layers(layers)",
+      "A model of its own of some of this one's blocks, in the order given: for ablating depth, and for smaller models of "
+        + "the same family (train.full with teacher = mends them). Attached adapters take no part.",
+      results: "model", example: example + "print(m:keep_layers{ 0, 1, 2, 3, 27, 28, 29 }.n_layers)"
+    ) { call in
+      let model = try call.model, kept = try model.keeping(call.argument(1).layers(of: model))
+      LoadedModels.add(kept)
+      return call.push(ModelObject(kept))
+    },
+    Function(
       "save", "m:save(folder [, { dtype = \"f32\" }])",
       "Writes a Hugging Face folder: config.json, model.safetensors, tokenizer. A failure leaves what was there. "
         + "A model with adapters attached is refused: m:merge(adapter):save(folder).",

@@ -21,7 +21,7 @@ extension Module {
         A step is one batch of examples, packed without padding; the loss is the mean over its scored tokens.
 
         checkpoint = folder keeps the state every minute and at Ctrl-C, and continues from there with the same numbers.
-        cache = name keeps the finished adapter in the store under a hash of model, examples and settings: the same call
+        cache = name keeps the finished adapter or model in the store under a hash of model, examples and settings: the same call
         gives it back at once.
         """)
     ])
@@ -44,6 +44,11 @@ extension Module {
       "on_step", "function(progress)", .none,
       "gets { step, steps, epoch, loss, gradient_norm, lr, tokens, seconds } after each step; returning false ends"),
     Option("model", "model", .required, "what is trained"),
+    Option(
+      "teacher", "model", .none,
+      "a model with the same tokens whose next-token distributions are learnt in place of the completions' tokens: the "
+        + "loss is KL(teacher || model)"),
+    Option("cache", "string", .none, "a name: keeps the result in the store, and takes it from there the next time"),
   ]
 
   private static let adapterOptions: [Option] = [
@@ -61,8 +66,7 @@ extension Module {
     """
 
   private static let loraOptions = trainingOptions + adapterOptions + [
-    Option("lr", "number", .number(1e-3), "learning rate"),
-    Option("cache", "string", .none, "a name: keeps the adapter in the store, and takes it from there the next time"),
+    Option("lr", "number", .number(1e-3), "learning rate")
   ]
 
   private static let loraRow = Function(
@@ -81,7 +85,7 @@ extension Module {
     }
     var settings = plan.settings
     settings.checkpoint = settings.checkpoint ?? plan.folder
-    var history = try call.train(plan.model, plan.adapter, plan.examples, settings, options)
+    var history = try call.train(plan.model, plan.adapter, plan.teacher, plan.examples, settings, options)
     if let folder = plan.folder, history.isWhole {
       try plan.adapter.save(folder)
       history.folder = folder
@@ -111,17 +115,31 @@ extension Module {
     example: example + "print(pcall(train.full, { model = m, examples = {} }))"
   ) { call in
     let options = try call.options()
-    let model = try options.required("model").model()
+    let model = try options.required("model").model(), teacher = try options.optional("teacher")?.model()
     let examples = try options.supervised(model)
-    guard !examples.list.isEmpty else { throw call.error("option 'examples': there is nothing to learn from") }
     var settings = try options.training()
     settings.learningRate = try options.number("lr")
     let precision = try options.isPresent("dtype") ? WeightPrecision(rawValue: options.choice("dtype")) : nil
-    let copy = try model.trainable(precision: precision)
-    let history = try call.train(copy, nil, examples, settings, options)
+    let kept = precision ?? (model.precision == .native ? .f32 : model.precision)
+    let folder = try options.cacheFolder(
+      Trainer.recipe(model, nil, teacher: teacher, examples.list, settings).prefix(12) + "-" + kept.rawValue)
+    func stored() throws -> Model? {
+      guard let folder, FileManager.default.fileExists(atPath: folder + "/model.safetensors") else { return nil }
+      return try Model.load(path: folder, name: model.name, precision: kept)
+    }
+    func push(_ result: Model, _ history: TrainingHistory) -> Int {
+      LoadedModels.add(result)
+      return call.push(ModelObject(result)) + call.push(history.table)
+    }
+    if let known = try stored() { return push(known, TrainingHistory(isCached: true, folder: folder)) }
+    settings.checkpoint = settings.checkpoint ?? folder.map { $0 + ".training" }
+    let copy = try model.trainable(precision: kept)
+    var history = try call.train(copy, nil, teacher, examples, settings, options)
     copy.settleHash()
-    _ = call.push(ModelObject(copy))
-    return 1 + call.push(history.table)
+    guard let folder, history.isWhole else { return push(copy, history) }
+    try copy.save(folder)
+    history.folder = folder
+    return push(try stored() ?? copy, history)
   }
 
   private static let adapterRow = Function(
@@ -192,6 +210,7 @@ extension Module {
 /// What train.lora is asked for.
 private struct LoraPlan {
   let model: Model
+  let teacher: Model?
   let examples: SupervisedExamples
   let settings: TrainingOptions
   let adapter: Adapter
@@ -206,19 +225,23 @@ private struct LoraPlan {
 extension OptionReader {
   fileprivate func loraPlan() throws -> LoraPlan {
     let model = try required("model").model(), examples = try supervised(model)
+    let teacher = try optional("teacher")?.model()
     var settings = try training()
     settings.learningRate = try number("lr")
     let adapter = try adapter(for: model, seed: settings.seed)
-    var folder: String?
-    if let reader = optional("cache") {
-      let name = try reader.string()
-      guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), name.first != "." else {
-        throw reader.error("'\(name)' cannot be a folder's name; use letters, digits, - and _")
-      }
-      let recipe = Trainer.recipe(model, adapter, examples.list, settings)
-      folder = "\(ModelStore().home)/trained/\(name)-\(recipe.prefix(12))"
+    let folder = try cacheFolder(Trainer.recipe(model, adapter, teacher: teacher, examples.list, settings).prefix(12))
+    return LoraPlan(
+      model: model, teacher: teacher, examples: examples, settings: settings, adapter: adapter, folder: folder)
+  }
+
+  /// Where the store keeps the result: its name in the call with a suffix from what it follows from; nil without a name.
+  fileprivate func cacheFolder(_ suffix: some StringProtocol) throws -> String? {
+    guard let reader = optional("cache") else { return nil }
+    let name = try reader.string()
+    guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), name.first != "." else {
+      throw reader.error("'\(name)' cannot be a folder's name; use letters, digits, - and _")
     }
-    return LoraPlan(model: model, examples: examples, settings: settings, adapter: adapter, folder: folder)
+    return "\(ModelStore().home)/trained/\(name)-\(suffix)"
   }
 
   /// The examples as tokens.
@@ -271,7 +294,7 @@ extension OptionReader {
 extension Call {
   /// Trains under a progress line with loss and tokens per second.
   fileprivate func train(
-    _ model: Model, _ adapter: Adapter?, _ examples: SupervisedExamples, _ settings: TrainingOptions,
+    _ model: Model, _ adapter: Adapter?, _ teacher: Model?, _ examples: SupervisedExamples, _ settings: TrainingOptions,
     _ options: OptionReader
   ) throws -> TrainingHistory {
     if examples.truncated + examples.dropped > 0 {
@@ -281,7 +304,7 @@ extension Call {
     guard !examples.list.isEmpty else {
       throw error("option 'examples': every prompt alone reaches max_length; nothing is left to learn from")
     }
-    let trainer = try Trainer(model, adapter: adapter, examples.list, settings)
+    let trainer = try Trainer(model, adapter: adapter, teacher: teacher, examples.list, settings)
     let onStep = try options.optional("on_step")?.function()
     var history = TrainingHistory(truncated: examples.truncated, dropped: examples.dropped)
     let output = state.output, task = output.progressBegin("training", total: trainer.steps)
