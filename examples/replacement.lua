@@ -81,7 +81,7 @@ print("\nKL and perplexity of the target's own answers to " .. #test .. " held-o
 print("95 %) of what it writes; fvu and centred cosine of the map on held-out texts")
 show(rows, { columns = { "replaced_by", "layer", "fvu", "cosine", "kl", "perplexity", "rouge_l", "same_opening", "distinct" } })
 print("samples (first test prompt):")
-for _, row in ipairs(rows) do print(("  %-20s %-3s %q"):format(row.replaced_by, row.layer or "", row.sample)) end
+for _, row in ipairs(rows) do print(("  %-20s %-3s %s"):format(row.replaced_by, row.layer or "", row.sample:gsub("%s+", " "))) end
 local labels, values = {}, {}
 for _, row in ipairs(rows) do labels[#labels + 1], values[#values + 1] = row.replaced_by .. " " .. (row.layer or ""), row.kl end
 plot.bar{ title = "KL from the unedited target", labels = labels, values = values }
