@@ -5,8 +5,8 @@
 -- of Qwen 0.5B) simulates that: a switch. Reviewers found the claim too broad and asked for LoRA as a baseline.
 --
 -- Here: a model that was taught to refuse with LoRA (`lib/tuned.lua`). At some layers, the stream is replaced by the true
--- base activations (oracle; the prompt only), or passed through a map tuned -> base at every position, generated ones
--- too; the identity says what doing nothing gives. The other way the base model gets a map base -> tuned. Beside them
+-- base activations (oracle; the prompt only), or passed through a map tuned -> base at every position but the first,
+-- generated ones too; the identity says what doing nothing gives. The other way the base model gets a map base -> tuned. Beside them
 -- the plain answer: detaching the adapter. Preservation: perplexity of the base model's own harmless answers, and of prose.
 --
 --   acthost examples/finetuned_to_base.lua [--model NAME] [--n 32] [--layers 4]
@@ -82,6 +82,9 @@ model_tuned:attach(adapter)
 local layers = {}
 local low, high = model_tuned.n_layers // 5, model_tuned.n_layers - 2
 for i = 0, opt.layers - 1 do layers[#layers + 1] = math.floor(low + (high - low) * i / math.max(1, opt.layers - 1) + 0.5) end
+-- The first token's activations are massive and the same in every prompt: attention rests on them, and a map that misses
+-- them a little breaks the model at once.
+local beyond_first = { from = 2 }
 local curves = { oracle = {}, ridge = {}, autoencoder = {} }
 for _, layer in progress(layers, "layers") do
   do
@@ -92,13 +95,13 @@ for _, layer in progress(layers, "layers") do
     local map = mapper.fit{
       from = model_tuned, to = base, from_layer = layer, to_layer = layer, texts = fit, chat = true, method = method, seed = opt.seed,
     }
-    local h <close> = model_tuned:hook{ layer = layer, fn = function(x) return map(x) end }
+    local h <close> = model_tuned:hook{ layer = layer, pos = beyond_first, fn = function(x) return map(x) end }
     table.insert(curves[method], measure(model_tuned, method .. " tuned -> base", layer, map.report.fvu).harmful_rate)
   end
   local map = mapper.fit{
     from = base, to = model_tuned, from_layer = layer, to_layer = layer, texts = fit, chat = true, method = "autoencoder", seed = opt.seed,
   }
-  local h <close> = base:hook{ layer = layer, fn = function(x) return map(x) end }
+  local h <close> = base:hook{ layer = layer, pos = beyond_first, fn = function(x) return map(x) end }
   measure(base, "autoencoder base -> tuned", layer, map.report.fvu)
 end
 
