@@ -6,8 +6,8 @@
 --
 -- Here: a model that was taught to refuse with LoRA (`lib/tuned.lua`). At some layers, the stream is replaced by the true
 -- base activations (oracle; the prompt only), or passed through a map tuned -> base at every position but the first,
--- generated ones too; the identity says what doing nothing gives. The other way the base model gets a map base -> tuned. Beside them
--- the plain answer: detaching the adapter. Preservation: perplexity of the base model's own harmless answers, and of prose.
+-- generated ones too. The other way the base model gets a map base -> tuned. Beside them the plain answer: detaching the
+-- adapter. Preservation: perplexity of the base model's own harmless answers, and of prose.
 --
 --   acthost examples/finetuned_to_base.lua [--model NAME] [--n 32] [--layers 4]
 
