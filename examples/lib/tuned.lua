@@ -132,7 +132,7 @@ function tuned.smaller(whole, keep)
   local blocks, left_out = without_least(whole, keep, tuned.first(examples, 12))
   local cut = whole:keep_layers(blocks)
   local m, history = train.full{
-    model = cut, teacher = whole, examples = examples, epochs = 2, batch = 8, lr = 2e-4, warmup = 10, schedule = "cosine",
+    model = cut, teacher = whole, examples = examples, epochs = 1, batch = 8, lr = 3e-4, warmup = 8, schedule = "cosine",
     cache = whole.name .. "-" .. keep,
   }
   if not history.folder then return m end
