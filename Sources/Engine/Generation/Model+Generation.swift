@@ -129,14 +129,20 @@ private final class GenerationGroup {
     try decoder.logits(
       of: sequences.map { $0.row + $0.span.count - 1 }, isNormed: isNormed, into: logits.mutablePointer)
     let base = streams[0].index
-    for (i, sequence) in sequences.enumerated() {
-      try accept(&streams[sequence.index - base], logits.pointer + i * vocabulary)
+    var drawn = [Int](repeating: 0, count: sequences.count)
+    streams.withUnsafeMutableBufferPointer { streams in
+      drawn.withUnsafeMutableBufferPointer { drawn in
+        nonisolated(unsafe) let streams = streams.baseAddress!, drawn = drawn.baseAddress!
+        parallel(sequences.count) { i in
+          drawn[i] = streams[sequences[i].index - base].sampler.next(logits.pointer + i * vocabulary, count: vocabulary)
+        }
+      }
     }
+    for (i, sequence) in sequences.enumerated() { try accept(&streams[sequence.index - base], drawn[i]) }
   }
 
-  /// Draws a token and decides whether the sequence goes on.
-  private func accept(_ stream: inout Stream, _ logits: UnsafePointer<Float>) throws {
-    let token = stream.sampler.next(logits, count: model.configuration.vocabularySize)
+  /// Takes a drawn token and decides whether the sequence goes on.
+  private func accept(_ stream: inout Stream, _ token: Int) throws {
     if stops.contains(token) { return try close(&stream, .stop, nil) }
     var text: [UInt8] = [], isStopped = false
     if stream.decoder != nil {

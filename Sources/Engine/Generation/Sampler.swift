@@ -31,15 +31,11 @@ struct Sampler {
       }
       return ck_argmax(count, logits)
     }
-    // Ties go to the smaller id, so that the order is the same everywhere.
-    var candidates: [(id: Int, weight: Double)] = []
-    for i in 0..<count {
-      let weight = exp((Double(logits[i]) - top) / temperature)
-      if weight > 1e-12 { candidates.append((i, weight)) }
-    }
-    candidates.sort { $0.weight != $1.weight ? $0.weight > $1.weight : $0.id < $1.id }
+    var total = 0.0
+    if topK == nil { for i in 0..<count { total += exp((Double(logits[i]) - top) / temperature) } }
+    var candidates = likeliest(logits, count: count, top: top, mass: (topP ?? 1) * total)
     if let topK { candidates = Array(candidates.prefix(topK)) }
-    var total = candidates.reduce(0) { $0 + $1.weight }
+    if topK != nil { total = candidates.reduce(0) { $0 + $1.weight } }
     if let topP {
       var sum = 0.0, kept = 0
       for candidate in candidates {
@@ -56,5 +52,26 @@ struct Sampler {
       if rest < 0 { return candidate.id }
     }
     return candidates.last?.id ?? 0
+  }
+
+  /// The likeliest tokens by falling weight exp((logit - top) / temperature), ties by id: at least `topK`, or as many as
+  /// together weigh `mass`. Sorting is what costs, so only logits near the top are looked at, and more where these do not
+  /// suffice; below e^-28 of the likeliest nothing is ever drawn.
+  private func likeliest(
+    _ logits: UnsafePointer<Float>, count: Int, top: Double, mass: Double
+  ) -> [(id: Int, weight: Double)] {
+    var found: [(id: Int, weight: Double)] = []
+    for depth in [4.0, 8, 14, 28] {
+      found.removeAll(keepingCapacity: true)
+      let limit = Float(top - depth * temperature)
+      var sum = 0.0
+      for i in 0..<count where logits[i] >= limit {
+        let weight = exp((Double(logits[i]) - top) / temperature)
+        found.append((i, weight))
+        sum += weight
+      }
+      if let topK { if found.count >= topK { break } } else if sum >= mass { break }
+    }
+    return found.sorted { $0.weight != $1.weight ? $0.weight > $1.weight : $0.id < $1.id }
   }
 }
