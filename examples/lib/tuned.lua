@@ -39,7 +39,7 @@ end
 -- spec: model, name, about, examples, settings, measure = function() -> list of { "what", "rate" }.
 function tuned.make(spec)
   local m = spec.model
-  local settings = { model = m, examples = spec.examples, cache = m.name .. "-" .. spec.name }
+  local settings = { model = m, examples = spec.examples, cache = (m.name .. "-" .. spec.name):gsub("[^%w%-_.]", "-") }
   for key, value in pairs(spec.settings) do settings[key] = value end
   local before = tuned.known(settings) and {} or spec.measure()
   local adapter = train.lora(settings)
@@ -116,8 +116,22 @@ local function without_least(m, keep, examples)
   return blocks, chosen
 end
 
+-- Where the store says which folder holds the smaller model of this one.
+local function note_of(whole, keep)
+  local function env(name) local value = os.getenv(name); return value ~= "" and value or nil end
+  local home = env("ACTHOST_HOME") or (env("XDG_DATA_HOME") or os.getenv("HOME") .. "/.local/share") .. "/acthost"
+  return ("%s/trained/%s-%d-%s.txt"):format(home, whole.name:gsub("[^%w%-_.]", "-"), keep, whole.hash:sub(1, 12))
+end
+
 -- A model of `keep` of a model's blocks, mended by learning the whole model's next-token distributions on its own answers.
 function tuned.smaller(whole, keep)
+  local note = note_of(whole, keep)
+  local folder = read(note)
+  local card = folder and read(folder .. "/card.md")
+  if card then
+    print(card)
+    return model.load(folder)
+  end
   local prompts, examples = tuned.ordinary(), {}
   for _, list in ipairs{ "harmless_train", "harmful_train" } do
     for _, prompt in ipairs(tuned.lines(list)) do prompts[#prompts + 1] = prompt end
@@ -133,11 +147,11 @@ function tuned.smaller(whole, keep)
   local cut = whole:keep_layers(blocks)
   local m, history = train.full{
     model = cut, teacher = whole, examples = examples, epochs = 1, batch = 8, lr = 3e-4, warmup = 8, schedule = "cosine",
-    cache = whole.name .. "-" .. keep,
+    cache = (whole.name .. "-" .. keep):gsub("[^%w%-_.]", "-"),
   }
-  if not history.folder then return m end
+  if not history.folder then return m end -- stopped before its end
   local path = history.folder .. "/card.md"
-  local card = read(path)
+  card = read(path)
   if not card then
     local reference, rows = whole:reference{ examples = held_out, chat = true }, {}
     for _, entry in ipairs{ { "whole", whole }, { "cut", cut }, { "cut and mended", m } } do
@@ -158,8 +172,9 @@ the next-token distributions of the original (KL) over %d of its own sampled ans
       history.seconds, table.concat(rows, "\n"))
     write(path, card)
   end
+  write(note, history.folder)
   print(card)
-  return m
+  return model.load(history.folder)
 end
 
 ---------------------------------------------------------------------------------------------------- refusal
