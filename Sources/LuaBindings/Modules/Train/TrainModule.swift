@@ -132,12 +132,14 @@ extension Module {
       return call.push(ModelObject(result)) + call.push(history.table)
     }
     if let known = try stored() { return push(known, TrainingHistory(isCached: true, folder: folder)) }
-    settings.checkpoint = settings.checkpoint ?? folder.map { $0 + ".training" }
+    let state = folder.map { $0 + ".training" }
+    settings.checkpoint = settings.checkpoint ?? state
     let copy = try model.trainable(precision: kept)
     var history = try call.train(copy, nil, teacher, examples, settings, options)
     copy.settleHash()
     guard let folder, history.isWhole else { return push(copy, history) }
     try copy.save(folder)
+    if let state { rmdir(state) }
     history.folder = folder
     return push(try stored() ?? copy, history)
   }
