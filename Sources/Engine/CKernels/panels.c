@@ -1,12 +1,14 @@
 // Products with packed panels. A tile is 6 rows of x by 16 outputs (AVX2: 12 sums in registers) or 6 by 32 (AVX-512): each
 // value of x loaded is used 16 or 32 times, each weight 6 times. Long rows are cut so that a panel's part stays in the
 // first or second cache; the cut stores sums and loads them again, which changes nothing. With `add`, sums start from y.
+// A few tiles of rows use weights up about as fast as memory brings them: each tile asks for its share of the weights that
+// come next, so that memory is busy while the sums are made.
 #include "panels.h"
 #include "bf16.h"
 #include "dispatch.h"
 #include <string.h>
 
-enum { TILE = 6, CUT = 1024 };
+enum { TILE = 6, CUT = 1024, MOST_ASKING = 48 };
 typedef float vec __attribute__((vector_size(CK_PANEL * sizeof(float)), aligned(4)));
 typedef uint16_t half_vec __attribute__((vector_size(CK_PANEL * sizeof(uint16_t)), aligned(2)));
 typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)), aligned(4)));
@@ -14,10 +16,11 @@ typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)
 #define LOAD_F32(p, i) (((const vec *)(p))[i])
 #define LOAD_BF16(p, i) ((vec)(__builtin_convertvector(((const half_vec *)(p))[i], word_vec) << 16))
 
-// y [ROWS, PANELS * 16] (+)= x [ROWS, k] times panels that lie `next` bytes apart.
+// y [ROWS, PANELS * 16] (+)= x [ROWS, k] times panels that lie `next` bytes apart; with a step, the bytes from `ahead` on
+// are asked for, so many with each input.
 #define TILE_KERNEL(TYPE, LOAD, ROWS, PANELS)                                                                       \
   CK_INLINE void tile_##TYPE##_##ROWS##_##PANELS(size_t k, const float *x, size_t ldx, const char *w, size_t next,  \
-                                                 float *y, size_t ldy, int more) {                                  \
+                                                 float *y, size_t ldy, int more, const char *ahead, size_t step) {  \
     vec sum[ROWS][PANELS];                                                                                          \
     for (int r = 0; r < ROWS; r++)                                                                                  \
       for (int p = 0; p < PANELS; p++) sum[r][p] = more ? *(const vec *)(y + r * ldy + p * CK_PANEL) : (vec){0};    \
@@ -26,11 +29,13 @@ typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)
       line[r] = x + r * ldx;                                                                                        \
       __asm__("" : "+r"(line[r]));                                                                                  \
     }                                                                                                               \
-    for (size_t i = 0; i < k; i++)                                                                                  \
+    for (size_t i = 0; i < k; i++) {                                                                                \
+      if (step) __builtin_prefetch(ahead + i * step);                                                               \
       for (int p = 0; p < PANELS; p++) {                                                                            \
         vec row = LOAD(w + p * next, i);                                                                            \
         for (int r = 0; r < ROWS; r++) sum[r][p] += line[r][i] * row;                                               \
       }                                                                                                             \
+    }                                                                                                               \
     for (int r = 0; r < ROWS; r++)                                                                                  \
       for (int p = 0; p < PANELS; p++) *(vec *)(y + r * ldy + p * CK_PANEL) = sum[r][p];                            \
   }
@@ -46,27 +51,42 @@ TILE_KERNELS(f32, LOAD_F32, 2)
 TILE_KERNELS(bf16, LOAD_BF16, 1)
 TILE_KERNELS(bf16, LOAD_BF16, 2)
 
+// All rows of x against the same k inputs of PANELS panels.
+#define ROWS(TYPE, PANELS)                                                                                           \
+  CK_INLINE void rows_##TYPE##_##PANELS(size_t m, size_t k, const float *x, size_t ldx, const char *w, size_t next,  \
+                                        float *y, size_t ldy, int more, const char *ahead, size_t step) {            \
+    size_t row = 0;                                                                                                  \
+    for (; row + TILE <= m; row += TILE, ahead += k * step)                                                          \
+      tile_##TYPE##_6_##PANELS(k, x + row * ldx, ldx, w, next, y + row * ldy, ldy, more, ahead, step);               \
+    x += row * ldx;                                                                                                  \
+    y += row * ldy;                                                                                                  \
+    switch (m - row) {                                                                                               \
+      case 5: tile_##TYPE##_5_##PANELS(k, x, ldx, w, next, y, ldy, more, ahead, step); break;                        \
+      case 4: tile_##TYPE##_4_##PANELS(k, x, ldx, w, next, y, ldy, more, ahead, step); break;                        \
+      case 3: tile_##TYPE##_3_##PANELS(k, x, ldx, w, next, y, ldy, more, ahead, step); break;                        \
+      case 2: tile_##TYPE##_2_##PANELS(k, x, ldx, w, next, y, ldy, more, ahead, step); break;                        \
+      case 1: tile_##TYPE##_1_##PANELS(k, x, ldx, w, next, y, ldy, more, ahead, step); break;                        \
+      default: break;                                                                                                \
+    }                                                                                                                \
+  }
+ROWS(f32, 1)
+ROWS(f32, 2)
+ROWS(bf16, 1)
+ROWS(bf16, 2)
+
 // All rows of x against PANELS whole panels.
 #define SWEEP(TYPE, SIZE, PANELS)                                                                                    \
   CK_INLINE void sweep_##TYPE##_##PANELS(size_t m, size_t k, const float *x, size_t ldx, const char *w, float *y,    \
                                          size_t ldy, int add) {                                                      \
-    size_t next = k * CK_PANEL * SIZE;                                                                               \
-    for (size_t start = 0; start < k; start += CUT) {                                                                \
-      size_t here = k - start < CUT ? k - start : CUT, row = 0;                                                      \
-      const char *part = w + start * CK_PANEL * SIZE;                                                                \
+    size_t next = k * CK_PANEL * SIZE, parts = (k + CUT - 1) / CUT, tiles = (m + TILE - 1) / TILE;                   \
+    for (size_t index = 0; index < parts; index++) {                                                                 \
+      size_t start = k * index / parts, here = k * (index + 1) / parts - start;                                      \
+      const char *part = w + start * CK_PANEL * SIZE, *ahead = part + (PANELS - 1) * next + here * CK_PANEL * SIZE;  \
       int more = add || start > 0;                                                                                   \
-      for (; row + TILE <= m; row += TILE)                                                                           \
-        tile_##TYPE##_6_##PANELS(here, x + row * ldx + start, ldx, part, next, y + row * ldy, ldy, more);            \
-      const float *xr = x + row * ldx + start;                                                                       \
-      float *yr = y + row * ldy;                                                                                     \
-      switch (m - row) {                                                                                             \
-        case 5: tile_##TYPE##_5_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
-        case 4: tile_##TYPE##_4_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
-        case 3: tile_##TYPE##_3_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
-        case 2: tile_##TYPE##_2_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
-        case 1: tile_##TYPE##_1_##PANELS(here, xr, ldx, part, next, yr, ldy, more); break;                           \
-        default: break;                                                                                              \
-      }                                                                                                              \
+      if (m > TILE && m <= MOST_ASKING)                                                                              \
+        rows_##TYPE##_##PANELS(m, here, x + start, ldx, part, next, y, ldy, more, ahead,                             \
+                               PANELS * CK_PANEL * SIZE / tiles);                                                    \
+      else rows_##TYPE##_##PANELS(m, here, x + start, ldx, part, next, y, ldy, more, ahead, 0);                      \
     }                                                                                                                \
   }
 SWEEP(f32, 4, 1)
