@@ -62,13 +62,19 @@ extension LuaTests {
         arg = { "--n", "3", "--name=x y", "--no-fast", "--layers", "1,2", "--rate=0.25" }
         local o = args.parse{ n = 1, name = "", fast = true, layers = { 0 }, rate = 1.5, other = "kept" }
         print(o.n, o.name, o.fast, #o.layers, o.layers[2], o.rate, o.other)
+        arg = { "--a", "--b", "false", "--c", "true", "--n", "2" }
+        o = args.parse{ a = false, b = true, c = false, n = 1 }
+        print(o.a, o.b, o.c, o.n)
+        arg = { "--a", "no" }
+        print(select(2, pcall(args.parse, { a = false })))
         arg = { "--nn", "3" }
         print(select(2, pcall(args.parse, { n = 1 })))
         arg = { "--n", "many" }
         print(select(2, pcall(args.parse, { n = 1 })))
         """
       let text = try printed(script)
-      #expect(text.hasPrefix("3\tx y\tfalse\t2\t2\t0.25\tkept\n"))
+      #expect(text.hasPrefix("3\tx y\tfalse\t2\t2\t0.25\tkept\ntrue\tfalse\ttrue\t2\n"))
+      #expect(text.contains("unexpected argument 'no'"))
       #expect(text.contains("did you mean n") && text.contains("expects a number, found 'many'"))
     }
 

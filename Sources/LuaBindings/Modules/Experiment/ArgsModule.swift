@@ -8,7 +8,8 @@ extension Module {
       Function(
         "parse", "args.parse{ name = default, ... }",
         "Reads `--name value` and `--name=value` from the script's arguments. A default's type is the option's: numbers, "
-          + "booleans (`--flag`, `--no-flag`), strings, lists (`--layers 1,2,3`). Unknown options are errors; --help lists them.",
+          + "booleans (`--flag`, `--flag false`, `--no-flag`), strings, lists (`--layers 1,2,3`). Unknown options are "
+          + "errors; --help lists them.",
         results: "a table with every name", example: "local opt = args.parse{ n = 16, source = \"smollm2-135m-instruct\" }"
       ) { call in
         let defaults = try call.argument(1).json()
@@ -35,7 +36,7 @@ extension Module {
             throw LuaError(
               "usage", "unknown option '--\(parts[0])'\(suggestion(for: name, in: Array(members.keys))); --help lists them")
           }
-          if case .bool = fallback, inline == nil {
+          if case .bool = fallback, inline == nil, !(index < words.count && ["true", "false"].contains(words[index])) {
             values[name] = .bool(true)
             continue
           }
