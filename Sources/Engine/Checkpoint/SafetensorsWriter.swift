@@ -2,23 +2,28 @@ import CKernels
 
 /// Writing of safetensors files.
 public enum Safetensors {
-  /// Writes float32 tensors, in order, and `metadata`. The file appears whole or not at all (`AtomicFile`).
-  /// Throws `.argument` for a name used twice, `.file` where it cannot be written.
+  /// Writes float32 tensors, in order, and `metadata`. The file appears whole or not at all (`AtomicFile`). What is
+  /// saved because of Ctrl-C must not be `isInterruptible` by it. Throws `.argument` for a name used twice, `.file` where
+  /// it cannot be written, `.interrupted`.
   ///
   /// ```swift
   /// try Safetensors.write("vector.safetensors", tensors: [("direction", vector)], metadata: ["layer": "12"])
   /// ```
   public static func write(
-    _ path: String, tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]
+    _ path: String, tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:],
+    isInterruptible: Bool = true
   ) throws {
-    try write(path, streaming: tensors.map { StreamedTensor(name: $0.name, tensor: $0.tensor) }, metadata: metadata)
+    try write(
+      path, streaming: tensors.map { StreamedTensor(name: $0.name, tensor: $0.tensor) }, metadata: metadata,
+      isInterruptible: isInterruptible)
   }
 
   /// Writes tensors that are made while they are written, each value rounded to `type`: `.f32`, `.f16` or `.bf16`.
   ///
   /// Throws also what a tensor's `fill` throws, `.numeric` for a value too large for `type`, `.interrupted`.
   public static func write(
-    _ path: String, streaming tensors: [StreamedTensor], as type: ScalarType = .f32, metadata: [String: String] = [:]
+    _ path: String, streaming tensors: [StreamedTensor], as type: ScalarType = .f32, metadata: [String: String] = [:],
+    isInterruptible: Bool = true
   ) throws {
     guard [.f32, .f16, .bf16].contains(type) else {
       throw EngineError(.argument, "cannot write \(path) as \(type.rawValue): weights are written as F32, F16 or BF16")
@@ -27,7 +32,9 @@ public enum Safetensors {
     try AtomicFile.write(path) { file in
       try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
       try file.write(header)
-      for tensor in tensors { try write(tensor, as: type, to: file, path: path) }
+      for tensor in tensors {
+        try write(tensor, as: type, to: file, path: path, isInterruptible: isInterruptible)
+      }
     }
   }
 
@@ -60,7 +67,7 @@ public enum Safetensors {
   private static let stretch = 1 << 20
 
   private static func write(
-    _ tensor: StreamedTensor, as type: ScalarType, to file: borrowing AtomicFile, path: String
+    _ tensor: StreamedTensor, as type: ScalarType, to file: borrowing AtomicFile, path: String, isInterruptible: Bool
   ) throws {
     let (width, rows, bytes) = try tensor.extent(size: type.size)
     guard bytes > 0 else { return }
@@ -68,7 +75,7 @@ public enum Safetensors {
     let values = try Tensor(uninitialized: [step * width])
     let halves = try Tensor(uninitialized: [type == .f32 ? 0 : (step * width + 1) / 2])
     for start in stride(from: 0, to: rows, by: step) {
-      try Interrupt.check()
+      if isInterruptible { try Interrupt.check() }
       let part = start..<min(rows, start + step), count = part.count * width
       try tensor.fill(part, values.mutablePointer)
       guard type != .f32 else {

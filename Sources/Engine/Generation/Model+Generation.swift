@@ -138,7 +138,14 @@ private final class GenerationGroup {
         }
       }
     }
-    for (i, sequence) in sequences.enumerated() { try accept(&streams[sequence.index - base], drawn[i]) }
+    for (i, sequence) in sequences.enumerated() {
+      guard logits.pointer[i * vocabulary + drawn[i]].isFinite else {
+        throw EngineError(
+          .numeric, "generation: the logits after token \(sequence.span.upperBound) of sequence \(sequence.index + 1) are no "
+            + "numbers; an intervention or damaged weights took them beyond float32")
+      }
+      try accept(&streams[sequence.index - base], drawn[i])
+    }
   }
 
   /// Takes a drawn token and decides whether the sequence goes on.

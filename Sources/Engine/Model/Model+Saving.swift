@@ -13,11 +13,7 @@ extension Model {
   /// `.argument` while adapters are attached, `.file` for settings that no `config.json` can state, and as
   /// `HuggingFaceFolder.write`.
   public func save(_ folder: String, type: ScalarType = .f32) throws {
-    guard adapters.isEmpty else {
-      throw EngineError(
-        .argument, "\(name) has \(adapters.count) adapters attached, which a model's folder does not hold: merge one "
-          + "and save what that gives, or detach them")
-    }
+    try checkSavable()
     let source = decoder.weights.source
     let layout = try CheckpointLayout(source)
     let tokenizer = tokenizer == nil ? nil : try source.gguf.map { try TokenizerVocabulary(gguf: $0) }
@@ -33,9 +29,21 @@ extension Model {
         ("generation_config.json", JSONValue.object(ids).fileContents),
       ]
     }
+    // The fingerprint of a large file looks at samples: the model's own hash in its header tells two apart that differ in few
+    // tensors.
     try HuggingFaceFolder.write(
       folder, configuration: .object(settings),
       tensors: try layout.names.map { try layout.streamed($0, as: source.wholeName($0)) }, as: type,
-      companions: source.companions, files: files)
+      companions: source.companions, files: files, metadata: ["model_hash": baseHash])
+  }
+  /// Throws what `save` would throw before it writes anything: `.argument` while adapters are attached, `.file` for
+  /// settings that no `config.json` can state.
+  public func checkSavable() throws {
+    guard adapters.isEmpty else {
+      throw EngineError(
+        .argument, "\(name) has \(adapters.count) adapters attached, which a model's folder does not hold: merge one "
+          + "and go on with what that gives, or detach them")
+    }
+    _ = try decoder.weights.source.settings()
   }
 }

@@ -10,6 +10,13 @@ public struct RenderedChat: Sendable, Equatable {
     self.contentSpans = contentSpans
   }
 
+  /// The conversation with the answer to it, which is one content more; a text without contents stays one.
+  public func answered(_ completion: [UInt8]) -> RenderedChat {
+    let whole = text + completion
+    return RenderedChat(
+      text: whole, contentSpans: contentSpans.isEmpty ? [] : contentSpans + [text.count..<whole.count])
+  }
+
   /// What a run printed for messages with these contents.
   init(_ printed: TemplateText, contents: [[UInt8]]) {
     text = printed.bytes

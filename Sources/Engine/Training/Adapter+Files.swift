@@ -19,21 +19,36 @@ extension Adapter {
       tensors.append((Adapter.prefix + update.down.name, update.down.value))
       tensors.append((Adapter.prefix + update.up.name, up))
     }
-    try Safetensors.write(
-      "\(folder)/\(Adapter.weightsName)", tensors: tensors,
-      metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
+    // PEFT scales by alpha / rank; modules with a rank or scale of their own (from a file with patterns or use_rslora) are
+    // named one by one.
+    var ranks: OrderedDictionary<String, JSONValue> = [:], alphas: OrderedDictionary<String, JSONValue> = [:]
+    for update in updates {
+      if update.rank != rank { ranks[update.module.name] = .integer(update.rank) }
+      if update.rank != rank || update.scale != Float(alpha / Double(rank)) {
+        alphas[update.module.name] = .number(Double(update.scale) * Double(update.rank))
+      }
+    }
     let settings: OrderedDictionary<String, JSONValue> = [
-      "base_model_name_or_path": .string(baseName), "bias": .string("none"),
+      "alpha_pattern": .object(alphas), "base_model_name_or_path": .string(baseName), "bias": .string("none"),
       "fan_in_fan_out": .bool(updates.contains { $0.module.name.contains(".c_") }),  // GPT-2's matrices are transposed
       "inference_mode": .bool(true), "init_lora_weights": .bool(true),
       "layers_to_transform": layers.map { .array($0.map { .integer($0) }) } ?? .null,
       "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha), "lora_dropout": .number(dropout), "modules_to_save": .null,
-      "peft_type": .string("LORA"), "r": .integer(rank), "target_modules": .array(targets.map { .string($0) }),
+      "peft_type": .string("LORA"), "r": .integer(rank), "rank_pattern": .object(ranks), "target_modules": .array(targets.map { .string($0) }),
       "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
     ]
+    // The weights come into place while the settings are complete beside theirs: both or neither.
     try AtomicFile.write("\(folder)/\(Adapter.settingsName)") {
       try $0.write(JSONValue.object(settings).fileContents)
+      try Safetensors.write(
+        "\(folder)/\(Adapter.weightsName)", tensors: tensors,
+        metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
     }
+  }
+
+  /// Whether a folder holds an adapter's two files.
+  public static func isComplete(_ folder: String) -> Bool {
+    [settingsName, weightsName].allSatisfy { access("\(folder)/\($0)", F_OK) == 0 }
   }
 
   /// Reads a folder of PEFT's or ours for a model. Throws `.missing` where a file is absent, `.file` for a damaged one or a
@@ -53,11 +68,23 @@ extension Adapter {
     if let bias = try settings.string(ifPresent: "bias"), bias != "none" {
       throw refuse("bias is \(bias): biases that are trained along are not supported")
     }
+    if let start = settings.value["init_lora_weights"]?.string, ["pissa", "olora", "corda", "loftq"].contains(where: start.lowercased().hasPrefix) {
+      throw refuse(
+        "init_lora_weights is \(start): such an adapter belongs to base weights that PEFT changed when it was made; convert "
+          + "it with PEFT's path_initial_model_for_weight_conversion")
+    }
     let file = try SafetensorsFile(path: "\(folder)/\(Adapter.weightsName)")
     let rank = try settings.int("r"), alpha = try settings.double("lora_alpha")
     guard (1...4096).contains(rank), alpha.isFinite else { throw refuse("r is \(rank) and lora_alpha \(alpha)") }
     let isScaledByRoot = try settings.bool(ifPresent: "use_rslora") ?? false
-    let patterns = try settings.object(ifPresent: "alpha_pattern")
+    // In the file's order: the first that fits counts. Other regular expressions than plain names are not tried.
+    var patterns: [(name: String, alpha: Double)] = []
+    for (name, value) in try settings.object(ifPresent: "alpha_pattern")?.value.object ?? [:] {
+      guard let alpha = value.double, alpha.isFinite, name.allSatisfy({ $0.isLetter || $0.isNumber || "._-".contains($0) }) else {
+        throw refuse("alpha_pattern has \(jsonQuoted(name)); names of modules or their last parts with a number are supported")
+      }
+      patterns.append((name, alpha))
+    }
     let modules = try LinearModule.all(model.decoder.weights.source)
     let stem = model.decoder.weights.source.family.tensors.prefix
     var updates: [LowRankUpdate] = [], used: Set<String> = []
@@ -76,8 +103,7 @@ extension Adapter {
       used.formUnion([downName, upName])
       var up = try file.tensor(upName)
       if let order = module.order { up = try reordered(up, order, back: false) }
-      let key = patterns?.keyNames.first { module.name == $0 || module.name.hasSuffix("." + $0) }
-      let ownAlpha = try key.flatMap { try patterns?.double(ifPresent: $0) } ?? alpha
+      let ownAlpha = patterns.first { module.name == $0.name || module.name.hasSuffix("." + $0.name) }?.alpha ?? alpha
       let divisor = isScaledByRoot ? Double(own).squareRoot() : Double(own)
       updates.append(
         try LowRankUpdate(

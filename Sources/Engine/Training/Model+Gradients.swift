@@ -29,7 +29,12 @@ extension Model {
     let workspace = Workspace()
     let parameters = names.isEmpty
       ? nil : try ParameterGradients(decoder.weights.source, names: names, workspace: workspace)
-    let pass = Backpropagation(decoder, parameters: parameters, recomputing: false, workspace: workspace)
+    let lengths = prompts.map(\.tokens.count)
+    let longest = max(lengths.max() ?? 0, min(Model.batchRows, lengths.reduce(0, +)))
+    let bytes = ForwardRecord.bytes(decoder.configuration, rows: longest)
+    let pass = Backpropagation(
+      decoder, parameters: parameters, recomputing: captures.isEmpty && bytes > TrainingOptions().activationBytes,
+      workspace: workspace)
     let plan = try makePlan(nil, captures, prompts, limits: prompts.map(\.tokens.count))
     let deepest = names.isEmpty ? captures.flatMap { $0.site.hasLayer ? $0.layers : [0] }.min() ?? 0 : 0
     var loss = 0.0

@@ -20,6 +20,8 @@ public final class Trainer {
   private let workspace = Workspace()
   private let deepest: Int
   private let recipe: String
+  /// Steps done.
+  public private(set) var step = 0
 
   /// Trains `adapter` on a frozen model, with those attached before left as they are; or, without one, all tensors of a
   /// model whose weights are in memory (`Model.trainable()`). `teacher`: its next-token distributions are learnt in place of
@@ -53,7 +55,10 @@ public final class Trainer {
       gradients = try ParameterGradients(decoder.weights.source, names: memory.names, workspace: workspace)
       deepest = 0
     }
-    let longest = min(options.rows, examples.map(\.prompt.tokens.count).reduce(0, +))
+    // A pass takes `rows` rows, or one example where that is longer.
+    let lengths = examples.map(\.prompt.tokens.count)
+    let longest = max(lengths.max() ?? 0, min(options.rows, lengths.reduce(0, +)))
+    try teacher?.check(examples.map(\.prompt))
     pass = Backpropagation(
       decoder, parameters: gradients,
       recomputing: ForwardRecord.bytes(decoder.configuration, rows: longest) > options.activationBytes,
@@ -63,38 +68,32 @@ public final class Trainer {
     recipe = Trainer.recipe(model, adapter, teacher: teacher, examples, options)
   }
 
-  /// Trains to the end, or until `onStep` returns false. Ctrl-C writes a checkpoint and throws `.interrupted`. A
-  /// checkpoint of the same training in `options.checkpoint` is continued, and removed at the end. Returns the last
-  /// step's progress; nil where nothing was left to do. Throws `.numeric` where the loss is no number: parameters are
+  /// Trains to the end, or until `onStep` returns false. A checkpoint of the same training in `options.checkpoint` is
+  /// continued; one is written every so often, where `onStep` ends the training, and before any error is thrown, Ctrl-C's
+  /// `.interrupted` included. It stays until `removeCheckpoint`, so that what was learnt can be saved first. Returns the
+  /// last step's progress; nil where nothing was left to do. Throws `.numeric` where the loss is no number: parameters are
   /// then as they were before that step.
   @discardableResult
   public func run(onStep: ((TrainingProgress) throws -> Bool)? = nil) throws -> TrainingProgress? {
     let started = Date()
     var saved = Date(), tokens = 0, last: TrainingProgress?
-    var step = try resume()
+    if let folder = options.checkpoint { try TrainingCheckpoint.makeFolder(folder) }
+    step = try resume()
     let before = model.adapters
     if let adapter { model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
-    for update in adapter?.updates ?? [] { update.isLearning = true }
-    defer {
-      for update in adapter?.updates ?? [] { update.isLearning = false }
-      model.decoder.dropout = nil
-      model.setAdapters(before)
-    }
+    defer { model.setAdapters(before) }
     while step < steps {
-      do { try Interrupt.check() } catch {
-        try saveCheckpoint(step)
-        throw error
-      }
+      try savingOnFailure { try Interrupt.check() }
       let batch = batch(of: step)
       let loss: Double, norm: Double
       do { (loss, norm) = try model.exclusively { try gradients(batch, step: step) } } catch {
         for parameter in parameters { parameter.clearGradient() }
-        if (error as? EngineError)?.kind == .interrupted { try saveCheckpoint(step) }
+        try saveCheckpoint()
         throw error
       }
       guard loss.isFinite, norm.isFinite else {
         for parameter in parameters { parameter.clearGradient() }
-        try saveCheckpoint(step)
+        try saveCheckpoint()
         throw EngineError(
           .numeric, "training: the loss of step \(step + 1) of \(steps) is \(loss), its gradient's length \(norm); nothing "
             + "was changed in this step. A lower lr or clip may help (lr \(options.learningRate), clip \(options.clip))")
@@ -103,21 +102,41 @@ public final class Trainer {
       let rate = options.rate(at: step, of: steps)
       optimizer.learningRate = rate
       optimizer.step()
-      try refresh()
       step += 1
+      try savingOnFailure { try refresh() }
       tokens += batch.reduce(0) { $0 + $1.prompt.tokens.count }
       let progress = TrainingProgress(
         step: step, steps: steps, epoch: (step - 1) / (steps / options.epochs) + 1, loss: loss, gradientNorm: norm,
         learningRate: rate, tokens: tokens, seconds: Date().timeIntervalSince(started))
       last = progress
       if Date().timeIntervalSince(saved) > options.checkpointSeconds, step < steps {
-        try saveCheckpoint(step)
+        try saveCheckpoint()
         saved = Date()
       }
-      if let onStep, try !onStep(progress) { break }
+      if let onStep, try savingOnFailure({ try !onStep(progress) }) {
+        try saveCheckpoint()
+        break
+      }
     }
-    if let folder = options.checkpoint { unlink(TrainingCheckpoint.path(in: folder)) }
     return last
+  }
+
+  /// Keeps the state as it is now in `options.checkpoint`, if there is such a folder.
+  public func saveCheckpoint() throws {
+    guard let folder = options.checkpoint, step > 0 else { return }
+    try TrainingCheckpoint.write(folder, step: step, recipe: recipe, parameters, optimizer)
+  }
+
+  /// Removes the state from `options.checkpoint`: the training is over, and what it gave is in safety.
+  public func removeCheckpoint() {
+    if let folder = options.checkpoint { unlink(TrainingCheckpoint.path(in: folder)) }
+  }
+
+  private func savingOnFailure<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch {
+      try saveCheckpoint()
+      throw error
+    }
   }
 
   /// Examples of a step: every epoch has an order of its own.
@@ -130,6 +149,12 @@ public final class Trainer {
 
   /// The batch's loss, with its gradients left in the parameters, and their length.
   private func gradients(_ batch: [SupervisedExample], step: Int) throws -> (Double, Double) {
+    // Outside this pass the adapter is as any other: `onStep` may use the model.
+    for update in adapter?.updates ?? [] { update.isLearning = true }
+    defer {
+      for update in adapter?.updates ?? [] { update.isLearning = false }
+      model.decoder.dropout = nil
+    }
     if let gradients = pass.parameters {
       gradients.clear()
       for parameter in parameters { parameter.gradient = gradients.tensors[parameter.name] }
@@ -183,11 +208,6 @@ public final class Trainer {
     else { return 0 }
     try refresh()
     return step
-  }
-
-  private func saveCheckpoint(_ step: Int) throws {
-    guard let folder = options.checkpoint, step > 0 else { return }
-    try TrainingCheckpoint.write(folder, step: step, recipe: recipe, parameters, optimizer)
   }
 
   /// A hash of everything that the result follows from.

@@ -3,8 +3,8 @@ import Engine
 /// Another model's activations of the same text as `target`, mapped, at the target's tokens they stand for: what
 /// replaces a layer of the target.
 ///
-/// The source reads the prompt's text with its own tokenizer; a chat prompt's message is put into the source's template
-/// instead. Token 1 never gets a row. Without a map, rows are taken as they are, so widths must agree. `sourceLayer`: the
+/// The source reads the prompt's text with its own tokenizer; a chat prompt's message, with the answer that is scored if there
+/// is one, is put into the source's template instead. Token 1 never gets a row. Without a map, rows are taken as they are, so widths must agree. `sourceLayer`: the
 /// map's own unless given. A prompt of bare tokens is given to the source as it is, paired index by index.
 ///
 /// Throws `.argument` where the map belongs to other models, another site or layer, `.shape` for widths that differ,
@@ -60,6 +60,10 @@ private func sourcePrompt(for target: Prompt, targetModel: Model, source: Model)
   switch target.contentSpans.count {
   case 0: return try source.prompt(text: text)
   case 1: return try source.prompt(text: Array(text[target.contentSpans[0]]), chat: true)
+  case 2 where target.contentSpans[1].upperBound == text.count:  // a user turn and what is scored of its answer
+    let message = ChatMessage(role: "user", content: Array(text[target.contentSpans[0]]))
+    let turn = try source.renderChat([message], generationPrompt: true)
+    return try source.prompt(rendered: turn.answered(Array(text[target.contentSpans[1]])))
   default:
     throw EngineError(
       .argument,

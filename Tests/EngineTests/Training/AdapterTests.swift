@@ -51,6 +51,31 @@ import Testing
     }
   }
 
+  /// Scales of their own come back, whatever gave them.
+  @Test func scalesOfSingleModulesAreKept() throws {
+    guard let fixture = Files.fixture("peft/llama"), let golden = try TinyModelTests.Golden("llama") else { return }
+    let plain = try Adapter(folder: fixture, for: golden.model)
+    let settings = try String(contentsOfFile: fixture + "/adapter_config.json", encoding: .utf8)
+    try Files.withFolder { folder in
+      try FileManager.default.copyItem(
+        atPath: fixture + "/adapter_model.safetensors", toPath: folder + "/adapter_model.safetensors")
+      for (from, to) in [
+        ("\"use_rslora\": false", "\"use_rslora\": true"),
+        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"layers.1.self_attn.q_proj\": 3, \"q_proj\": 5}"),
+      ] {
+        try settings.replacing(from, with: to).write(
+          toFile: folder + "/adapter_config.json", atomically: true, encoding: .utf8)
+        let adapter = try Adapter(folder: folder, for: golden.model)
+        #expect(adapter.hash != plain.hash, "\(to)")
+        try adapter.save(folder + "/copy")
+        #expect(try Adapter(folder: folder + "/copy", for: golden.model).hash == adapter.hash, "\(to)")
+      }
+      // The first pattern that fits counts, as in PEFT.
+      let scales = try Adapter(folder: folder, for: golden.model).updates.filter { $0.module.target == "q_proj" }.map(\.scale)
+      #expect(scales == [5 / 4, 3 / 4])
+    }
+  }
+
   @Test(arguments: TinyModelTests.families)
   func aFreshAdapterChangesNothingAndSurvivesItsFolder(family: String) throws {
     guard let golden = try TinyModelTests.Golden(family) else { return }
@@ -94,7 +119,10 @@ import Testing
       let weights = try Data(contentsOf: URL(fileURLWithPath: fixture + "/adapter_model.safetensors"))
       for (from, to) in [
         ("\"LORA\"", "\"IA3\""), ("\"r\": 4", "\"r\": -4"), ("\"use_dora\": false", "\"use_dora\": true"),
-        ("\"bias\": \"none\"", "\"bias\": \"all\""), ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
+        ("\"bias\": \"none\"", "\"bias\": \"all\""),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa_niter_4\""),
+        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"layers\\\\.[01].*q_proj\": 3}"),
+        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"q_proj\": \"x\"}"), ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
       ] {
         try settings.replacing(from, with: to).write(
           toFile: folder + "/adapter_config.json", atomically: true, encoding: .utf8)

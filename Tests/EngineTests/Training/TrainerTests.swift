@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import Testing
 
@@ -58,28 +59,72 @@ import Testing
     try Files.withFolder { folder in
       var cut = options()
       cut.checkpoint = folder
-      cut.checkpointSeconds = 0
       let first = try fresh()
       #expect(throws: EngineError.self) {
+        defer { Interrupt.clear() }
         try Trainer(model, adapter: first, examples(golden), cut).run { progress in
-          if progress.step == 4 { throw EngineError(.interrupted, "as a kill would") }
+          if progress.step == 4 { ck_interrupt_set(1) }  // as Ctrl-C does
           return true
         }
       }
-      let second = try fresh()
-      let last = try Trainer(model, adapter: second, examples(golden), cut).run()
-      #expect(last?.step == 6)
+      let second = try fresh(), trainer = try Trainer(model, adapter: second, examples(golden), cut)
+      #expect(try trainer.run()?.step == 6)
       #expect(second.hash == whole.hash)
       #expect(first.hash != whole.hash)
-      // The state is gone once training has ended.
-      #expect(!FileManager.default.fileExists(atPath: TrainingCheckpoint.path(in: folder)))
-      // A checkpoint of another recipe is not taken.
+      // The state stays until what was learnt is in safety.
+      let path = TrainingCheckpoint.path(in: folder)
+      #expect(FileManager.default.fileExists(atPath: path))
+      trainer.removeCheckpoint()
+      #expect(!FileManager.default.fileExists(atPath: path))
+      // A checkpoint of another recipe is neither taken nor lost.
       try TrainingCheckpoint.write(
         folder, step: 5, recipe: "another", second.parameters, try Adam(second.parameters, learningRate: 1))
-      let third = try fresh()
-      try Trainer(model, adapter: third, examples(golden), cut).run()
-      #expect(third.hash == whole.hash)
+      let other = try Data(contentsOf: URL(fileURLWithPath: path)), third = try fresh()
+      #expect(throws: EngineError.self) { try Trainer(model, adapter: third, examples(golden), cut).run() }
+      #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == other)
     }
+  }
+
+  /// A callback that fails, or ends the training, leaves a state to go on from.
+  @Test func whatACallbackEndsGoesOn() throws {
+    guard let golden = try TinyModelTests.Golden("llama") else { return }
+    let model = golden.model
+    func fresh() throws -> Adapter { try Adapter(for: model, rank: 4, seed: 1) }
+    let whole = try fresh()
+    try Trainer(model, adapter: whole, examples(golden), options()).run()
+    try Files.withFolder { folder in
+      var cut = options()
+      cut.checkpoint = folder
+      #expect(throws: EngineError.self) {
+        try Trainer(model, adapter: fresh(), examples(golden), cut).run { progress in
+          if progress.step == 2 { throw EngineError(.argument, "a mistake") }
+          return true
+        }
+      }
+      let stopped = try Trainer(model, adapter: fresh(), examples(golden), cut).run { $0.step < 4 }
+      #expect(stopped?.step == 4)
+      let last = try fresh()
+      #expect(try Trainer(model, adapter: last, examples(golden), cut).run()?.step == 6)
+      #expect(last.hash == whole.hash)
+    }
+  }
+
+  /// Between two steps the adapter is as any other: no dropout, and gradients of the callback's own stay its own.
+  @Test func aCallbackMayUseTheModel() throws {
+    guard let golden = try TinyModelTests.Golden("llama") else { return }
+    let model = golden.model
+    func train(_ body: @escaping () throws -> Void) throws -> Adapter {
+      let adapter = try Adapter(for: model, rank: 4, dropout: 0.5, seed: 1)
+      try Trainer(model, adapter: adapter, examples(golden), options()).run { _ in try body(); return true }
+      return adapter
+    }
+    let plain = try train {}
+    let used = try train {
+      let first = try model.run(golden.prompts, logits: .all)[0].logits!
+      #expect(try model.run(golden.prompts, logits: .all)[0].logits!.values == first.values)
+      _ = try model.gradients(golden.prompts, scoredFrom: [0, 0])
+    }
+    #expect(used.hash == plain.hash)
   }
 
   @Test(arguments: ["llama", "gemma2", "pythia"])

@@ -27,12 +27,11 @@ extension OptionReader {
       }
       let start = try chat
         ? model.renderChat(
-          [ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true, template: template
-        ).text
-        : try prompt.bytes()
-      let whole = try model.prompt(text: start + (try completion.bytes()))
+          [ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true, template: template)
+        : RenderedChat(text: try prompt.bytes(), contentSpans: [])
+      let whole = try model.prompt(rendered: start.answered(try completion.bytes()))
       // The first token that holds a byte of the completion.
-      let first = whole.spans?.firstIndex { $0.upperBound > start.count } ?? whole.tokens.count
+      let first = whole.spans?.firstIndex { $0.upperBound > start.text.count } ?? whole.tokens.count
       guard first < whole.tokens.count else { throw example.error("the completion has no tokens") }
       scored.prompts.append(whole)
       scored.scoredFrom.append(first)

@@ -20,7 +20,8 @@ extension Module {
         An example with finish = "length", as m:generate has it for what was cut, is learnt without that end.
         A step is one batch of examples, packed without padding; the loss is the mean over its scored tokens.
 
-        checkpoint = folder keeps the state every minute and at Ctrl-C, and continues from there with the same numbers.
+        checkpoint = folder keeps the state every minute, at Ctrl-C and at errors, and continues from there with the same
+        numbers. It is removed once training is over; where on_step ends it early it stays.
         cache = name keeps the finished adapter or model in the store under a hash of model, examples and settings: the same call
         gives it back at once.
         """)
@@ -85,10 +86,9 @@ extension Module {
     }
     var settings = plan.settings
     settings.checkpoint = settings.checkpoint ?? plan.folder
-    var history = try call.train(plan.model, plan.adapter, plan.teacher, plan.examples, settings, options)
-    if let folder = plan.folder, history.isWhole {
-      try plan.adapter.save(folder)
-      history.folder = folder
+    let history = try call.train(plan.model, plan.adapter, plan.teacher, plan.examples, settings, options) {
+      try plan.folder.map(plan.adapter.save)
+      return plan.folder
     }
     return call.push(AdapterObject(plan.adapter, history: history))
   }
@@ -116,6 +116,11 @@ extension Module {
   ) { call in
     let options = try call.options()
     let model = try options.required("model").model(), teacher = try options.optional("teacher")?.model()
+    guard model.adapters.isEmpty else {
+      throw call.error(
+        "\(model.name) has \(model.adapters.count) adapters attached, and all weights are trained without them: merge one "
+          + "and train what that gives, or detach them", kind: .argument)
+    }
     let examples = try options.supervised(model)
     var settings = try options.training()
     settings.learningRate = try options.number("lr")
@@ -124,7 +129,7 @@ extension Module {
     let folder = try options.cacheFolder(
       Trainer.recipe(model, nil, teacher: teacher, examples.list, settings).prefix(12) + "-" + kept.rawValue)
     func stored() throws -> Model? {
-      guard let folder, FileManager.default.fileExists(atPath: folder + "/model.safetensors") else { return nil }
+      guard let folder, FileManager.default.fileExists(atPath: folder + "/config.json") else { return nil }
       return try Model.load(path: folder, name: model.name, precision: kept)
     }
     func push(_ result: Model, _ history: TrainingHistory) -> Int {
@@ -135,12 +140,14 @@ extension Module {
     let state = folder.map { $0 + ".training" }
     settings.checkpoint = settings.checkpoint ?? state
     let copy = try model.trainable(precision: kept)
-    var history = try call.train(copy, nil, teacher, examples, settings, options)
-    copy.settleHash()
-    guard let folder, history.isWhole else { return push(copy, history) }
-    try copy.save(folder)
+    if folder != nil { try copy.checkSavable() }
+    let history = try call.train(copy, nil, teacher, examples, settings, options) {
+      copy.settleHash()
+      try folder.map { try copy.save($0) }
+      return folder
+    }
+    if !history.isWhole { copy.settleHash() }
     if let state { rmdir(state) }
-    history.folder = folder
     return push(try stored() ?? copy, history)
   }
 
@@ -172,7 +179,9 @@ extension Module {
     options: [
       Option("model", "model", .required, "what is differentiated")
     ] + SharedOptions.prompts + [
-      Option("examples", "list of { prompt =, completion = }", .none, "only completions are scored"),
+      Option(
+        "examples", "list of { prompt =, completion = }", .none,
+        "only completions are scored; chat is true unless given, as in training"),
       Option("parameters", "list of names", .none, "checkpoint tensors, as \"model.layers.1.mlp.up_proj.weight\""),
       Option(
         "capture_gradients", "{ site = name or list, layers =, pos = }", .none,
@@ -189,7 +198,11 @@ extension Module {
     let model = try options.required("model").model()
     var set: PromptSet, scoredFrom: [Int]
     if options.isPresent("examples") {
+      for name in ["prompt", "prompts", "tokens", "bos", "special"] where options.isPresent(name) {
+        throw call.error("option '\(name)' has no meaning beside 'examples'")
+      }
       let examples = try options.supervised(model, limit: model.configuration.contextLength)
+      call.noteLengths(examples, "the model's context")
       set = PromptSet(prompts: examples.list.map(\.prompt), isSingle: false)
       scoredFrom = examples.list.map(\.scoredFrom)
     } else {
@@ -210,15 +223,13 @@ extension Module {
 }
 
 extension Call {
-  /// Trains under a progress line with loss and tokens per second.
+  /// Trains under a progress line with loss and tokens per second. `keep` saves the result of a training that went to its
+  /// end and says where; the checkpoint goes after that.
   fileprivate func train(
     _ model: Model, _ adapter: Adapter?, _ teacher: Model?, _ examples: SupervisedExamples, _ settings: TrainingOptions,
-    _ options: OptionReader
+    _ options: OptionReader, keep: () throws -> String?
   ) throws -> TrainingHistory {
-    if examples.truncated + examples.dropped > 0 {
-      state.output.note(
-        "\(examples.truncated) examples were cut at max_length, \(examples.dropped) left out because their prompt alone reaches it")
-    }
+    noteLengths(examples, "max_length")
     guard !examples.list.isEmpty else {
       throw error("option 'examples': every prompt alone reaches max_length; nothing is left to learn from")
     }
@@ -245,8 +256,21 @@ extension Call {
       }
     }
     completed = true
-    history.isWhole = history.steps == trainer.steps
+    history.isWhole = trainer.step == trainer.steps
+    guard history.isWhole else { return history }
+    do { history.folder = try keep() } catch {
+      try? trainer.saveCheckpoint()
+      throw error
+    }
+    trainer.removeCheckpoint()
     return history
+  }
+
+  /// Says how many examples did not fit.
+  fileprivate func noteLengths(_ examples: SupervisedExamples, _ limit: String) {
+    guard examples.truncated + examples.dropped > 0 else { return }
+    state.output.note(
+      "\(examples.truncated) examples were cut at \(limit), \(examples.dropped) left out because their prompt alone reaches it")
   }
 }
 

@@ -12,7 +12,7 @@ struct LoraPlan {
   let folder: String?
 
   var isStored: Bool {
-    folder.map { FileManager.default.fileExists(atPath: $0 + "/adapter_model.safetensors") } ?? false
+    folder.map(Adapter.isComplete) ?? false
   }
 }
 
@@ -43,7 +43,7 @@ extension OptionReader {
     let reader = try required("examples")
     guard reader.isTable else { throw reader.mismatch("a list of { prompt =, completion = }") }
     guard reader.listCount > 0 else { throw reader.error("the list is empty: there is nothing to learn from") }
-    let chat = try boolean("chat"), template = try template(of: model)
+    let chat = try !isPresent("chat") || boolean("chat"), template = try template(of: model)
     let limit = try limit ?? integer("max_length", in: 2...1 << 24)
     var examples = SupervisedExamples()
     _ = try reader.list { example in
