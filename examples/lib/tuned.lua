@@ -89,10 +89,10 @@ end
 
 ---------------------------------------------------------------------------------------------------- smaller models
 -- model.load, but for names like "smollm2-135m-instruct:24", which mean a smaller model of the same family: see tuned.smaller.
-function tuned.load(name)
+function tuned.load(name, settings)
   local whole, blocks = name:match("^(.+):(%d+)$")
-  if not whole then return model.load(name) end
-  return tuned.smaller(model.load(whole), math.tointeger(blocks))
+  if not whole then return model.load(name, settings) end
+  return tuned.smaller(model.load(whole, settings), math.tointeger(blocks))
 end
 
 -- Leaves out one block after another, each time the one whose absence changes predictions least (KL on `examples`).
@@ -154,7 +154,9 @@ function tuned.smaller(whole, keep)
   end
   local held_out = {}
   for i, answer in ipairs(whole:generate{ prompts = tuned.first(tuned.lines("harmless_test"), 16), chat = true, max_tokens = 32 }) do
-    held_out[i] = { prompt = tuned.lines("harmless_test")[i], completion = answer.text }
+    if #answer.tokens > 1 then
+      held_out[#held_out + 1] = { prompt = tuned.lines("harmless_test")[i], completion = answer.text }
+    end
   end
   local blocks, left_out = without_least(whole, keep, tuned.first(examples, 12))
   local cut = whole:keep_layers(blocks)

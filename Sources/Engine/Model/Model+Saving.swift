@@ -29,6 +29,7 @@ extension Model {
         ("generation_config.json", JSONValue.object(ids).fileContents),
       ]
     }
+    if let givenTemplate { files.append(("chat_template.jinja", Array(givenTemplate.source.utf8))) }
     // The fingerprint of a large file looks at samples: the model's own hash in its header tells two apart that differ in few
     // tensors.
     try HuggingFaceFolder.write(
@@ -36,6 +37,7 @@ extension Model {
       tensors: try layout.names.map { try layout.streamed($0, as: source.wholeName($0)) }, as: type,
       companions: source.companions, files: files, metadata: ["model_hash": baseHash])
   }
+
   /// Throws what `save` would throw before it writes anything: `.argument` while adapters are attached, `.file` for
   /// settings that no `config.json` can state.
   public func checkSavable() throws {

@@ -18,7 +18,10 @@ public final class Model: @unchecked Sendable {
   public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
   public let tokenizer: Tokenizer?
+  /// The one it was loaded with, its file's own, or a built-in one that fits its tokens.
   public let template: ChatTemplate?
+  /// The one it was loaded with in place of its own: copies of it keep that, and its saved folder.
+  let givenTemplate: ChatTemplate?
   /// How weights are kept for products.
   public var precision: WeightPrecision { decoder.weights.precision }
   /// Ids that end a generation: eos, and the template's end of turn.
@@ -30,7 +33,11 @@ public final class Model: @unchecked Sendable {
   /// Bytes of keys and values that the last run held at once.
   var lastCacheBytes = 0
 
-  init(source: ModelSource, name: String, weights: DecoderWeights, hash: String? = nil) throws {
+  init(
+    source: ModelSource, name: String, weights: DecoderWeights, template givenTemplate: ChatTemplate? = nil,
+    hash: String? = nil
+  ) throws {
+    self.givenTemplate = givenTemplate
     self.name = name
     path = source.path
     baseHash = try hash ?? Fingerprint.ofModel(source.path)
@@ -40,9 +47,11 @@ public final class Model: @unchecked Sendable {
     decoder = Decoder(weights: weights)
     let tokenizer = try source.tokenizer()
     self.tokenizer = tokenizer
-    let template = tokenizer.flatMap {
-      ChatTemplate(source: $0.chatTemplate, family: source.configuration.family, tokenizer: $0)
-    }
+    let template =
+      givenTemplate
+      ?? tokenizer.flatMap {
+        ChatTemplate(source: $0.chatTemplate, family: source.configuration.family, tokenizer: $0)
+      }
     self.template = template
     var stops = tokenizer?.endTokens ?? []
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
@@ -68,9 +77,12 @@ public final class Model: @unchecked Sendable {
   }
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
+  /// `template`: a built-in chat template's name, or the text of one in Jinja, in place of the model's own.
   /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights where
-  /// the file has none, `.memory`.
-  public static func load(path: String, name: String? = nil, precision: WeightPrecision = .f32) throws -> Model {
+  /// the file has none, `.template`, `.memory`.
+  public static func load(
+    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil
+  ) throws -> Model {
     let source = try ModelSource(path: path)
     if precision == .native, source.gguf == nil {
       throw EngineError(
@@ -78,7 +90,9 @@ public final class Model: @unchecked Sendable {
     }
     let url = URL(fileURLWithPath: path)
     let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
-    return try Model(source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision))
+    let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
+    return try Model(
+      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given)
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
@@ -101,7 +115,8 @@ public final class Model: @unchecked Sendable {
       throw EngineError(
         .template,
         "\(name) has no chat template; give one with template = (\(ChatTemplate.builtInNames.joined(separator: ", ")) "
-          + "or the text of one in Jinja), or give the text as the model should see it, without chat = true")
+          + "or the text of one in Jinja) here or to model.load, or give the text as the model should see it, without "
+          + "chat = true")
     }
     return try template.render(messages, generationPrompt: generationPrompt, variables: variables)
   }

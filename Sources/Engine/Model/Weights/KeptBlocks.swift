@@ -53,6 +53,6 @@ extension Model {
     let text = "\(baseHash) layers \(blocks)"
     return try Model(
       source: source, name: "\(name):\(blocks.count)", weights: try DecoderWeights(source, precision: precision),
-      hash: SHA256.hex(of: Array(text.utf8)))
+      template: givenTemplate, hash: SHA256.hex(of: Array(text.utf8)))
   }
 }

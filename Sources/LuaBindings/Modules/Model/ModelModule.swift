@@ -5,7 +5,7 @@ extension Module {
     "model", "Language models: loading, running, generating, hooks.",
     functions: [
       Function(
-        "load", "model.load(name_or_path [, { dtype =, adapter = }])",
+        "load", "model.load(name_or_path [, { dtype =, adapter =, template = }])",
         "Loads a store name, a .gguf file, a Hugging Face folder, or org/name of the local Hugging Face cache.",
         options: [
           Option(
@@ -14,15 +14,22 @@ extension Module {
               + "8-bit activations)",
             choices: WeightPrecision.allCases.map(\.rawValue)),
           Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA) that is attached"),
+          Option(
+            "template", "string", .computed("the model's own, else the built-in one of its tokens"),
+            "a built-in chat template or the text of one in Jinja: what chat = true means for this model",
+            choices: ChatTemplate.builtInNames),
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
         argumentChoices: { ModelStore().knownNames }
       ) { call in
         let name = try call.argument(1).string()
-        let precision = try WeightPrecision(rawValue: call.options(2).choice("dtype")) ?? .f32
+        let options = try call.options(2)
+        let precision = try WeightPrecision(rawValue: options.choice("dtype")) ?? .f32
         let path = try ModelStore().resolve(name)
-        let model = try Model.load(path: path, name: name.contains("/") ? nil : name, precision: precision)
-        if let folder = try call.options(2).optional("adapter")?.path() {
+        let model = try Model.load(
+          path: path, name: name.contains("/") ? nil : name, precision: precision,
+          template: try options.optional("template")?.string())
+        if let folder = try options.optional("adapter")?.path() {
           try model.attach(try Adapter(folder: folder, for: model))
         }
         LoadedModels.add(model)
