@@ -43,6 +43,30 @@ import Testing
     try check("\(family) merged", try model.merged(MergeTests.adapter(for: model)), golden.prompts)
   }
 
+  /// A template that a model is loaded with stands for its own, in copies of the model and in its folder too.
+  @Test func aGivenTemplateStaysWithTheModel() throws {
+    let text: [UInt8] = Array("Hi".utf8), expected = "### Instruction:\nHi\n\n### Response:\n"
+    func printed(_ model: Model) throws -> String {
+      let chat = try model.renderChat([ChatMessage(role: "user", content: text)], generationPrompt: true)
+      return String(decoding: chat.text, as: UTF8.self)
+    }
+    try TinyGGUF.withFile("llama") { path in
+      let model = try Model.load(path: path, template: "alpaca")
+      #expect(try printed(model) == expected)
+      #expect(try printed(model.keeping([0])) == expected)
+      #expect(try printed(model.trainable()) == expected)
+      #expect(try printed(model.merged(MergeTests.adapter(for: model))) == expected)
+      try Files.withFolder { folder in
+        try model.save(folder + "/m")
+        let written = try String(contentsOfFile: folder + "/m/chat_template.jinja", encoding: .utf8)
+        #expect(written == model.template?.source)
+        let other = try Model.load(path: folder + "/m", template: "{{ messages[0].content }}!")
+        #expect(try printed(other) == "Hi!")
+      }
+      #expect(throws: EngineError.self) { try Model.load(path: path, template: "alpacca") }
+    }
+  }
+
   @Test(arguments: TinyGGUF.families)
   func filesBecomeFolders(family: String) throws {
     guard let golden = try TinyModelTests.Golden(family) else { return }

@@ -52,6 +52,21 @@ extension LuaTests {
       #expect(text == "true\ttrue\ttrue\ntrue\ttrue\ttrue\n four, \tstop\n1\tstop\n")
     }
 
+    @Test func logitsThatAreNoNumbersEndAGeneration() throws {
+      let script = """
+        local h = m:hook{ site = "resid_post", layer = 3, pos = "generated", fn = function(x) return x * (0 / 0) end }
+        for _, settings in ipairs{ {}, { temperature = 1 } } do
+          settings.prompts, settings.max_tokens = { "Hello", "One, two, three" }, 4
+          local ok, e = pcall(m.generate, m, settings)
+          print(ok, e.kind)
+        end
+        h:remove()
+        print(#m:generate{ prompt = "Hello", max_tokens = 2, ignore_eos = true }.tokens)
+        """
+      guard let text = try output(script) else { return }
+      #expect(text == "false\tnumeric\nfalse\tnumeric\n2\n")
+    }
+
     @Test func capturesSeeInterventionsDuringGeneration() throws {
       let script = """
         local fill = tensor.ones(1, m.d_model) * 7

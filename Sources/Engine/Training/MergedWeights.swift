@@ -97,6 +97,7 @@ extension Model {
     let source = base.wrapping(try MergedWeights(base, adapter))
     let weights = try DecoderWeights(source, precision: precision == .native ? .f32 : precision)
     return try Model(
-      source: source, name: name + "+adapter", weights: weights, hash: Model.hash(baseHash, with: [adapter]))
+      source: source, name: name + "+adapter", weights: weights, template: givenTemplate,
+      hash: Model.hash(baseHash, with: [adapter]))
   }
 }

@@ -11,7 +11,8 @@ extension Model {
     let source = decoder.weights.source.replacing(MemoryWeights(path: path, parameters))
     let kept = precision ?? (self.precision == .native ? .f32 : self.precision)
     return try Model(
-      source: source, name: name, weights: try DecoderWeights(source, precision: kept), hash: baseHash)
+      source: source, name: name, weights: try DecoderWeights(source, precision: kept), template: givenTemplate,
+      hash: baseHash)
   }
 
   /// Gives a model whose weights were trained a hash of its own.
