@@ -19,7 +19,8 @@ let package = Package(
       name: "COneDNN", path: "Sources/Engine/COneDNN", cSettings: [.unsafeFlags(["-O2"])],
       linkerSettings: [.linkedLibrary("dnnl")]),
     .systemLibrary(
-      name: "COpenBLAS", path: "Sources/Engine/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+      name: "COpenBLAS", path: "Sources/Engine/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]
+    ),
     .systemLibrary(
       name: "CPCRE2", path: "Sources/Engine/CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(
@@ -33,7 +34,8 @@ let package = Package(
 
     // Transfer: steering vectors, mappers, evaluation, experiments.
     .target(
-      name: "Transfer", dependencies: ["Engine", .product(name: "OrderedCollections", package: "swift-collections")], path: "Sources/Transfer", swiftSettings: optimised),
+      name: "Transfer", dependencies: ["Engine", .product(name: "OrderedCollections", package: "swift-collections")],
+      path: "Sources/Transfer", swiftSettings: optimised),
 
     // LuaBindings: Lua values, modules, errors, interruption.
     .systemLibrary(

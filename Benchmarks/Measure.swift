@@ -2,9 +2,9 @@ import CKernels
 import Engine
 import Foundation
 
-/// Prints one JSON line per case: `case`, `value`, `unit`, `share`, the fraction of this machine's own peak, measured in
-/// the same run, and `resident_mb`. Cases to run are named as arguments, whole or by a first part (`decode1/`); none means
-/// all. See `scripts/bench`.
+/// Prints one JSON line per case: `case`, `value`, `unit`, `share`, the fraction of this machine's own peak, measured
+/// in the same run, and `resident_mb`. Cases to run are named as arguments, whole or by a first part (`decode1/`); none
+/// means all. See `scripts/bench`.
 struct Bench {
   let wanted: [String]
 

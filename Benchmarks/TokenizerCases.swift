@@ -8,11 +8,15 @@ struct TokenizerCases {
   /// About 2 MB of sentences.
   private func text() -> [UInt8] {
     var random = RandomGenerator(seed: 1)
-    let syllables = ["ta", "ri", "mon", "el", "is", "qua", "ver", "o", "den", "sha", "pli", "ing", "ers", "a", "un", "tion"]
+    let syllables = [
+      "ta", "ri", "mon", "el", "is", "qua", "ver", "o", "den", "sha", "pli", "ing", "ers", "a", "un", "tion",
+    ]
     let words = (0..<20_000).map { _ in (0..<1 + random.below(4)).map { _ in syllables[random.below(16)] }.joined() }
     var text = ""
     while text.utf8.count < 2_000_000 {
-      let sentence = (0..<5 + random.below(12)).map { _ in words[Int(pow(Double(random.below(1000)) / 1000, 3) * 20_000)] }
+      let sentence = (0..<5 + random.below(12)).map { _ in
+        words[Int(pow(Double(random.below(1000)) / 1000, 3) * 20_000)]
+      }
       text += sentence.joined(separator: " ").capitalized + ". "
     }
     return Array(text.utf8)

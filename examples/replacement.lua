@@ -6,9 +6,10 @@
 -- linear map, 0 and 13.11 with means; Llama 1B -> 3B 2.2 and 7.93, linear 0.2 and 11.85; Qwen 0.5B -> Llama 3B 3.0 and 6.97,
 -- linear 3.0 and 7.32. With the code backdoor, Llama 1B -> 3B on chat: 4.5 and 3.15, linear 3.7 and 3.74.
 --
--- Here: autoencoder, affine and ridge maps at several target layers against the target's own activations and their mean (over
--- the same positions, which are replaced by it as by the maps), on held-out prompts, for two tokenizers. KL and perplexity of the target's own answers under the replacement of the prompt and
--- of the answer; ROUGE-L and the share of equal openings of what it then writes; distinct words, which fall in broken text.
+-- Here: autoencoder, affine and ridge maps at several target layers against the target's own activations and their mean
+-- over the positions that the maps replace, on held-out prompts, for two tokenizers. KL and perplexity of the target's own
+-- answers under the replacement of prompt and answer; ROUGE-L and the share of equal openings of what it writes after a
+-- replaced prompt; distinct words, which fall in broken text.
 --
 --   acthost examples/replacement.lua [--source NAME] [--target NAME] [--n 24]
 

@@ -3,8 +3,8 @@ import Foundation
 import Testing
 
 /// The gradient of `sum(f(parameters) * weights)` against central differences, entry by entry. The step of 2^-7 leaves
-/// a rounding error of about 1e-7 * |f| / 2^-7 = 1e-5 and, for these smooth functions, a truncation error of 2^-14 of the
-/// third derivative: 2e-3 of the gradient's scale covers both.
+/// a rounding error of about 1e-7 * |f| / 2^-7 = 1e-5 and, for these smooth functions, a truncation error of 2^-14 of
+/// the third derivative: 2e-3 of the gradient's scale covers both.
 private func checkGradient(
   _ shapes: [[Int]], seed: Int = 1, awayFromZero: Bool = false, sourceLocation: SourceLocation = #_sourceLocation,
   _ f: ([Variable]) throws -> Variable
@@ -42,12 +42,16 @@ private func checkGradient(
 
 @Suite struct AutogradTests {
   @Test func elementwiseGradientsEqualFiniteDifferences() throws {
-    for (left, right) in [([3, 4], [3, 4]), ([3, 4], [4]), ([4], [3, 4]), ([3, 1], [1, 4]), ([2, 3, 2], [3, 1]), ([], [2])] {
+    for (left, right) in [
+      ([3, 4], [3, 4]), ([3, 4], [4]), ([4], [3, 4]), ([3, 1], [1, 4]), ([2, 3, 2], [3, 1]), ([], [2]),
+    ] {
       try checkGradient([left, right]) { try $0[0] + $0[1] }
       try checkGradient([left, right]) { try $0[0] - $0[1] }
       try checkGradient([left, right]) { try $0[0] * $0[1] }
       // Third derivatives of 1 / b grow as b^-4: denominators of at least 0.5 in a hundred-fold flatter function.
-      try checkGradient([left, right], awayFromZero: true) { try $0[0] / ($0[1] * $0[1].scaled(by: 0.1) + $0[1].tape.constant(Tensor([4]))) }
+      try checkGradient([left, right], awayFromZero: true) {
+        try $0[0] / ($0[1] * $0[1].scaled(by: 0.1) + $0[1].tape.constant(Tensor([4])))
+      }
     }
     try checkGradient([[5, 3]]) { try $0[0].scaled(by: -2.5) }
     try checkGradient([[5, 3]], awayFromZero: true) { try $0[0].relu() }
@@ -127,7 +131,8 @@ private func checkGradient(
         theta[i] -= 0.01 * decay * theta[i]
         m[i] = 0.9 * m[i] + 0.1 * g
         v[i] = 0.999 * v[i] + 0.001 * g * g
-        theta[i] -= 0.01 * (m[i] / (1 - pow(0.9, Double(t)))) / ((v[i] / (1 - pow(0.999, Double(t)))).squareRoot() + 1e-8)
+        theta[i] -=
+          0.01 * (m[i] / (1 - pow(0.9, Double(t)))) / ((v[i] / (1 - pow(0.999, Double(t)))).squareRoot() + 1e-8)
       }
     }
     // 50 steps of 0.01 in float32.

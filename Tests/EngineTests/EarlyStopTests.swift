@@ -24,7 +24,8 @@ import Testing
     let direction = try Tensor.normal([model.configuration.dModel], seed: 1)
     let last = model.configuration.layerCount - 1
     let id = try model.interventions.register(
-      Intervention(kind: "add", places: [.init(site: .residPost, layer: last)],
+      Intervention(
+        kind: "add", places: [.init(site: .residPost, layer: last)],
         effect: .add(direction, coefficient: 1, scale: .raw)))
     defer { model.interventions.remove(id) }
     _ = try model.run(golden.prompts, logits: .none, captures: [CaptureRequest(site: .residPost, layers: [0]) { _ in }])

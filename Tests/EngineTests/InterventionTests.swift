@@ -100,7 +100,9 @@ import Testing
     var seen: [Site: [Int: [Float]]] = [:]
     let sites = [Site.residPre, .residMid, .residPost, .attnOut, .mlpOut].filter { $0.exists(in: model.configuration) }
     let captures = sites.map { site in
-      CaptureRequest(site: site, layers: layers) { rows in seen[site, default: [:]][rows.layer!] = try rows.tensor().values }
+      CaptureRequest(site: site, layers: layers) { rows in
+        seen[site, default: [:]][rows.layer!] = try rows.tensor().values
+      }
     }
     _ = try model.run(Self.prompts([31]), logits: .none, captures: captures)
     func at(_ site: Site, _ layer: Int) throws -> [Float] { try #require(seen[site]?[layer]) }
@@ -139,7 +141,8 @@ import Testing
 
   /// Greedy text with a cache equals text from running the whole sequence anew for every token, under an intervention
   /// at absolute positions of prompt and generated tokens.
-  @Test(arguments: families, [PositionSelector.all, .generated, .index(9), .list([2, 8, 9, 11]), .range(from: 4, to: 10)])
+  @Test(
+    arguments: families, [PositionSelector.all, .generated, .index(9), .list([2, 8, 9, 11]), .range(from: 4, to: 10)])
   func cacheOnEqualsCacheOff(family: String, positions: PositionSelector) throws {
     guard let model = try Self.model(family) else { return }
     let prompts = Self.prompts([6, 8, 3]), direction = try Self.direction(model)
@@ -155,7 +158,8 @@ import Testing
       model.interventions.removeAll()
       // The same absolute positions, but of one growing prompt.
       var tokens = prompt.tokens
-      let absolute: PositionSelector = positions == .generated ? .range(from: prompt.tokens.count + 1, to: nil) : positions
+      let absolute: PositionSelector =
+        positions == .generated ? .range(from: prompt.tokens.count + 1, to: nil) : positions
       for expected in completion.tokens {
         model.interventions.removeAll()
         let hits = try absolute.resolve(Prompt(tokens: tokens), limit: tokens.count, tokenizer: nil)
@@ -295,7 +299,8 @@ import Testing
     for row in 0..<9 {
       for head in 0..<heads {
         let expected = v[(head / groups) * d..<(head / groups + 1) * d]  // the first token's value
-        #expect(maxDifference("z", Array(z[(row * heads + head) * d..<(row * heads + head + 1) * d]), Array(expected)) < 1e-6)
+        #expect(
+          maxDifference("z", Array(z[(row * heads + head) * d..<(row * heads + head + 1) * d]), Array(expected)) < 1e-6)
       }
     }
   }

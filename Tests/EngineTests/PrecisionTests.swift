@@ -35,7 +35,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [WeightPrecision.bf16, .native]) func batchEqualsSinglesAndCacheEqualsNone(precision: WeightPrecision) throws {
+  @Test(arguments: [WeightPrecision.bf16, .native]) func batchEqualsSinglesAndCacheEqualsNone(
+    precision: WeightPrecision
+  ) throws {
     guard let path = Files.model("smollm2-135m-instruct") else { return }
     let model = try Model.load(path: path, precision: precision)
     let prompts = try (0..<12).map { try model.prompt(text: Array("\($0). \(Self.texts[$0 % 3])".utf8)) }

@@ -13,7 +13,10 @@ import Testing
     if let topP = options.topP {
       let total = all.reduce(0) { $0 + $1.weight }
       var sum = 0.0
-      let last = all.firstIndex { sum += $0.weight; return sum >= topP * total } ?? all.count - 1
+      let last =
+        all.firstIndex {
+          sum += $0.weight; return sum >= topP * total
+        } ?? all.count - 1
       all = Array(all[...last])
     }
     var rest = u * all.reduce(0) { $0 + $1.weight }

@@ -85,7 +85,8 @@ import Testing
         #expect(try to.configuration.string("model_type") == from.configuration.string("model_type"))
       }
       try check("\(family) gguf in memory", try model.trainable(), golden.prompts, settings: settings)
-      try check("\(family) gguf merged", try model.merged(MergeTests.adapter(for: model)), golden.prompts, settings: settings)
+      try check(
+        "\(family) gguf merged", try model.merged(MergeTests.adapter(for: model)), golden.prompts, settings: settings)
     }
   }
 
@@ -149,7 +150,9 @@ import Testing
       let error = #expect(throws: EngineError.self) { try model.save(folder + "/attached") }
       #expect(error?.kind == .argument && error?.message.contains("merge") == true)
       #expect(!FileManager.default.fileExists(atPath: folder + "/attached"))
-      #expect(throws: EngineError.self) { try model.detach(); try model.save(folder + "/half", type: .i8) }
+      #expect(throws: EngineError.self) {
+        try model.detach(); try model.save(folder + "/half", type: .i8)
+      }
     }
   }
 

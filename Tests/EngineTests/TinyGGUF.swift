@@ -3,8 +3,8 @@ import Testing
 
 @testable import Engine
 
-/// The tiny models written as GGUF the way llama.cpp's converter writes each family: its names, permuted rows, norms with
-/// 1 added, divisors for scaled rotary.
+/// The tiny models written as GGUF the way llama.cpp's converter writes each family: its names, permuted rows, norms
+/// with 1 added, divisors for scaled rotary.
 enum TinyGGUF {
   /// All but mistral, whose GGUF files are of architecture `llama`.
   static let families = ["llama", "llama3-rope", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "pythia"]
@@ -24,7 +24,8 @@ enum TinyGGUF {
     let architecture: String
     /// Metadata by `config.json`'s key.
     var integers: [String: String] = [
-      "hidden_size": "embedding_length", "num_hidden_layers": "block_count", "num_attention_heads": "attention.head_count",
+      "hidden_size": "embedding_length", "num_hidden_layers": "block_count",
+      "num_attention_heads": "attention.head_count",
       "num_key_value_heads": "attention.head_count_kv", "intermediate_size": "feed_forward_length",
       "max_position_embeddings": "context_length", "head_dim": "attention.key_length",
       "sliding_window": "attention.sliding_window",
@@ -68,8 +69,10 @@ enum TinyGGUF {
         ],
         numbers: ["layer_norm_epsilon": "attention.layer_norm_epsilon"],
         names: [
-          ("transformer.wte.", "token_embd."), ("transformer.wpe.", "position_embd."), ("transformer.ln_f.", "output_norm."),
-          ("transformer.h.", "blk."), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"), ("ln_1", "attn_norm"),
+          ("transformer.wte.", "token_embd."), ("transformer.wpe.", "position_embd."),
+          ("transformer.ln_f.", "output_norm."),
+          ("transformer.h.", "blk."), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
+          ("ln_1", "attn_norm"),
           ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down"),
         ],
         transposed: ["c_attn.weight", "c_proj.weight", "c_fc.weight"])
@@ -83,7 +86,8 @@ enum TinyGGUF {
         ],
         numbers: ["layer_norm_eps": "attention.layer_norm_epsilon"],
         names: [
-          ("gpt_neox.embed_in.", "token_embd."), ("gpt_neox.final_layer_norm.", "output_norm."), ("embed_out.", "output."),
+          ("gpt_neox.embed_in.", "token_embd."), ("gpt_neox.final_layer_norm.", "output_norm."),
+          ("embed_out.", "output."),
           ("gpt_neox.layers.", "blk."), ("attention.query_key_value", "attn_qkv"), ("attention.dense", "attn_output"),
           ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm"), ("mlp.dense_h_to_4h", "ffn_up"),
           ("mlp.dense_4h_to_h", "ffn_down"),
@@ -157,7 +161,8 @@ enum TinyGGUF {
       let scaling = try #require(try settings.object(ifPresent: "rope_scaling"))
       let factor = try scaling.double("factor"), low = try scaling.double("low_freq_factor")
       let high = try scaling.double("high_freq_factor")
-      let context = Double(try scaling.int("original_max_position_embeddings")), base = try settings.double("rope_theta")
+      let context = Double(try scaling.int("original_max_position_embeddings")),
+        base = try settings.double("rope_theta")
       let divisors = (0..<headSize / 2).map { i -> Float in
         let wavelength = 2 * Double.pi * pow(base, Double(2 * i) / Double(headSize))
         if wavelength < context / high { return 1 }
@@ -166,7 +171,8 @@ enum TinyGGUF {
         return Float(1 / ((1 - smooth) / factor + smooth))
       }
       builder.tensor(
-        "rope_freqs.weight", dimensions: [UInt64(divisors.count)], divisors.flatMap { GGUFBuilder.number($0.bitPattern) })
+        "rope_freqs.weight", dimensions: [UInt64(divisors.count)],
+        divisors.flatMap { GGUFBuilder.number($0.bitPattern) })
     }
     return builder.bytes
   }

@@ -84,7 +84,8 @@ import Testing
       }
       try check("embed", seen["embed.-1.\(sequence)"], golden.rows("hidden.0", sequence: sequence))
       try check(
-        "resid.\(layers)", seen["resid_post.\(layers - 1).\(sequence)"], golden.rows("resid.\(layers)", sequence: sequence))
+        "resid.\(layers)", seen["resid_post.\(layers - 1).\(sequence)"],
+        golden.rows("resid.\(layers)", sequence: sequence))
       try check("final_norm", seen["final_norm.-1.\(sequence)"], golden.rows("hidden.\(layers)", sequence: sequence))
       for site in blockSites {
         let name = "site.\(site.rawValue).1"

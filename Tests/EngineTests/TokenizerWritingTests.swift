@@ -49,7 +49,9 @@ import Testing
     let ids = Array(0..<original.vocabularySize)
     #expect(try copy.tokenStrings(ids) == original.tokenStrings(ids))
     var random = SeededBytes(state: 7)
-    let alphabet = ["a", "the", " ", "  ", "\n", "\t", "é", "ß", "漢", "字", "😀", "1", "23", "'s", "▁", "<", "_x", "ing", "."]
+    let alphabet = [
+      "a", "the", " ", "  ", "\n", "\t", "é", "ß", "漢", "字", "😀", "1", "23", "'s", "▁", "<", "_x", "ing", ".",
+    ]
     for length in [1, 3, 10, 40, 200, 2000] {
       for _ in 0..<20 {
         let text = random.text(length, of: alphabet), bytes = random.bytes(length)
@@ -64,7 +66,8 @@ import Testing
   func smallVocabulariesKeepTheirSettings(flag: Bool) throws {
     var pieces = TokenizerSamples.sentencePiece(pieces: ["▁a", "ab", "a", "b", "▁", "aba", "ba", "\"", "\\", "c"])
     (pieces.addsSpacePrefix, pieces.addsBOS) = (flag, flag)
-    var bytes = TokenizerSamples.byteLevel(merges: [("a", "b"), ("Ġ", "ab"), ("ab", "a")], pre: flag ? "llama3" : "gpt-2")
+    var bytes = TokenizerSamples.byteLevel(
+      merges: [("a", "b"), ("Ġ", "ab"), ("ab", "a")], pre: flag ? "llama3" : "gpt-2")
     bytes.addsBOS = flag ? nil : true
     bytes.chatTemplate = "{{ messages[0].content }}\n\"quoted\""
     for vocabulary in [pieces, bytes] {
@@ -72,7 +75,8 @@ import Testing
       expectSame(copy, original)
       var random = SeededBytes(state: 3)
       for length in 1..<40 {
-        let text = random.text(length, of: ["a", "b", " ", "c", "\n", "\n\n", "\"", "\\", "é", "<bos>", "<|end|>", "<0x41>"])
+        let text = random.text(
+          length, of: ["a", "b", " ", "c", "\n", "\n\n", "\"", "\\", "é", "<bos>", "<|end|>", "<0x41>"])
         #expect(try copy.encode(text).ids == original.encode(text).ids)
         let ids = try original.encode(text).ids
         #expect(try copy.decode(ids) == original.decode(ids))

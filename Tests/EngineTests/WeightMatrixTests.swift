@@ -57,7 +57,9 @@ import Testing
       var halves: [(String, any WeightMatrix)] = [
         ("panels", try PanelMatrix(.bf16, outputs: outputs, inputs: inputs, fill: fill))
       ]
-      if ck_has_avx512() { halves.append(("oneDNN", try OneDNNMatrix(.bf16, outputs: outputs, inputs: inputs, fill: fill))) }
+      if ck_has_avx512() {
+        halves.append(("oneDNN", try OneDNNMatrix(.bf16, outputs: outputs, inputs: inputs, fill: fill)))
+      }
       for (name, matrix) in halves {
         let y = multiply(matrix, x, rows: rows)
         let worst = error(y, rounded(x), rounded(w), inputs: inputs, &random)

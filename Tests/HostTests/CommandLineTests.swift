@@ -25,7 +25,8 @@ import Testing
     #expect(try Program.run(["-e", "print(1)", "-e", "print(2)"]).output == "1\n2\n")
     #expect(try Program.run(["-", "a"], input: "print(...)").output == "a\n")
     try folder.write("return { name = 'mine' }", to: "mine.lua")
-    let required = try Program.run(["-l", "m=mine", "-e", "print(m.name)"], environment: ["LUA_PATH": folder.path + "/?.lua"])
+    let required = try Program.run(
+      ["-l", "m=mine", "-e", "print(m.name)"], environment: ["LUA_PATH": folder.path + "/?.lua"])
     #expect(required.output == "mine\n")
     #expect(try Program.run(["-e", "print(y)"], environment: ["LUA_INIT": "y = 3"]).output == "3\n")
     #expect(try Program.run(["-E", "-e", "print(y)"], environment: ["LUA_INIT": "y = 3"]).output == "nil\n")
@@ -35,7 +36,8 @@ import Testing
     let script = try folder.write("local t = nil\nprint('before')\nprint(t.x)\n", to: "bad.lua")
     let failed = try Program.run([script])
     #expect(failed.code == 1 && failed.output == "before\n")
-    #expect(failed.errors.contains("bad.lua:3: attempt to index a nil value") && failed.errors.contains("stack traceback"))
+    #expect(
+      failed.errors.contains("bad.lua:3: attempt to index a nil value") && failed.errors.contains("stack traceback"))
     #expect(try Program.run(["-e", "os.exit(7)"]).code == 7)
     #expect(try Program.run(["-e", "os.exit(true)"]).code == 0)
     #expect(try Program.run(["-e", "x ="]).code == 1)

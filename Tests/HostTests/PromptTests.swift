@@ -207,7 +207,8 @@ import Testing
   }
 
   @Test func progressHasABarOnATerminalOnly() throws {
-    let work = "for i in progress({ 1, 2, 3, 4 }, 'layers') do local t = os.clock() while os.clock() - t < 0.15 do end end"
+    let work =
+      "for i in progress({ 1, 2, 3, 4 }, 'layers') do local t = os.clock() while os.clock() - t < 0.15 do end end"
     let terminal = try start()
     try terminal.enter(work, expecting: "layers ━━━━━━")
     #expect(terminal.text.contains("4/4"))
@@ -223,12 +224,16 @@ import Testing
     try terminal.expect("\n> ")
   }
 
-  @Test(.enabled(if: fileSize(ModelStore().path(of: "smollm2-135m-instruct")) != nil, "smollm2-135m-instruct is not in the store"))
+  @Test(
+    .enabled(
+      if: fileSize(ModelStore().path(of: "smollm2-135m-instruct")) != nil, "smollm2-135m-instruct is not in the store"))
   func controlCStopsARunningGenerationAndKeepsItsText() throws {
     let terminal = try start(environment: ["ACTHOST_HOME": ModelStore().home])
     terminal.send("m = model.load('smollm2-135m-instruct')\r")
     try terminal.expect("\n> ", within: 60)
-    terminal.send("c = m:generate{ prompt = 'Once', max_tokens = 8000, ignore_eos = true, on_token = function(s) print('tok') end }\r")
+    terminal.send(
+      "c = m:generate{ prompt = 'Once', max_tokens = 8000, ignore_eos = true, on_token = function(s) print('tok') end }\r"
+    )
     try terminal.expect("\ntok\n", within: 60)
     terminal.send("\u{3}")
     try terminal.expect("interrupted")

@@ -6,7 +6,8 @@ import Testing
 
 /// What the README shows is true.
 @Suite(
-  .enabled(if: fileSize(ModelStore().path(of: "smollm2-135m-instruct")) != nil, "smollm2-135m-instruct is not in the store"))
+  .enabled(
+    if: fileSize(ModelStore().path(of: "smollm2-135m-instruct")) != nil, "smollm2-135m-instruct is not in the store"))
 struct ReadmeTests {
   /// The lines between the line that begins with `start` and the end of its code block.
   private func block(from start: String) throws -> [String] {

@@ -133,19 +133,27 @@ extension LuaTests {
         ("m:run{ prompt = 'x', captures = {} }", "did you mean capture"), ("m:run{}", "one of the options 'prompt'"),
         ("m:run{ prompt = 'x', prompts = { 'y' } }", "only one of the options"),
         ("m:run{ prompts = {} }", "the list is empty"), ("m:run{ tokens = {} }", "empty token list"),
-        ("m:run{ tokens = { 5, 49152 } }", "token id 49152 is out of range"), ("m:run{ tokens = { 1.5 } }", "an integer"),
-        ("m:add{ dir = tensor.ones(5), layer = 1 }", "576 values"), ("m:add{ dir = tensor.ones(576), layer = 30 }", "0 to 29"),
+        ("m:run{ tokens = { 5, 49152 } }", "token id 49152 is out of range"),
+        ("m:run{ tokens = { 1.5 } }", "an integer"),
+        ("m:add{ dir = tensor.ones(5), layer = 1 }", "576 values"),
+        ("m:add{ dir = tensor.ones(576), layer = 30 }", "0 to 29"),
         ("m:add{ dir = tensor.ones(576) }", "option 'layer' is missing"), ("m:ad{}", "did you mean add"),
         ("m:add{ dir = tensor.ones(576), layer = 1, pos = 'al' }", "did you mean all"),
         ("m:add{ dir = tensor.ones(576), layer = 1, pos = 0 }", "position 0 does not exist"),
         ("m:add{ dir = tensor.zeros(576), layer = 1, scale = 'unit' } m:run{ prompt = 'x' }", "no direction"),
         ("m:add{ dir = tensor.ones(576), layer = 1, pos = 99 } m:run{ prompt = 'x' }", "no sequence has position 99"),
-        ("m:add{ dir = tensor.ones(576), layer = 1, pos = 'generated', strict = true } m:run{ prompt = 'x' }", "zero times"),
-        ("m:hook{ layer = 1, fn = function(x) return x:reshape(-1) end } m:run{ prompt = 'x' }", "returned shape [576]"),
+        (
+          "m:add{ dir = tensor.ones(576), layer = 1, pos = 'generated', strict = true } m:run{ prompt = 'x' }",
+          "zero times"
+        ),
+        (
+          "m:hook{ layer = 1, fn = function(x) return x:reshape(-1) end } m:run{ prompt = 'x' }", "returned shape [576]"
+        ),
         ("m:hook{ layer = 1, fn = function(x) return 3 end } m:run{ prompt = 'x' }", "nil or a tensor"),
         ("m:hook{ layer = 1, fn = function(x) m:run{ prompt = 'y' } end } m:run{ prompt = 'x' }", "is running"),
         ("m.n_layer()", "did you mean n_layers"), ("m:generate{ prompt = 'x', max_tokens = 0 }", "from 1 to"),
-        ("model.load('smollm2-135m')", "did you mean smollm2-135m-instruct"), ("model.load('./nowhere.gguf')", "no file or folder"),
+        ("model.load('smollm2-135m')", "did you mean smollm2-135m-instruct"),
+        ("model.load('./nowhere.gguf')", "no file or folder"),
       ] {
         guard let text = try output("print(select(2, pcall(function() \(script) end)))") else { return }
         #expect(text.contains(part), "\(script): \(text)")

@@ -9,7 +9,9 @@ extension LuaTests {
     /// A tiny model without tokenizer, as `m`.
     private func tiny(_ family: String = "llama") -> String? {
       let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/fixtures/tiny/\(family)").path
+        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(
+          "shared/fixtures/tiny/\(family)"
+        ).path
       guard FileManager.default.fileExists(atPath: folder) else {
         print("skipped: \(folder) is absent")
         return nil
@@ -19,15 +21,16 @@ extension LuaTests {
 
     @Test func gradientsByNameAndAtSites() throws {
       guard let head = tiny() else { return }
-      let script = head + """
-        local g = train.gradients{ model = m, tokens = { { 1, 5, 9, 12 }, { 3, 4, 8 } },
-          parameters = { "model.layers.1.mlp.up_proj.weight" }, capture_gradients = { site = { "resid_post", "z" }, layers = 1 } }
-        print(g.tokens, g.loss > 0, g.gradients["model.layers.1.mlp.up_proj.weight"]:shape()[2] == m.d_model)
-        print(g.acts[2]:at(1):shape()[1], g.acts[1]:at(1, "z"):shape()[2] == m.n_heads)
-        print(select(2, pcall(train.gradients, { model = m, tokens = { 1, 2 }, parameters = { "model.layers.1.mlp.up_prj.weight" } })))
-        local h = m:add{ dir = tensor.ones(m.d_model), layer = 0 }
-        print(select(2, pcall(train.gradients, { model = m, tokens = { 1, 2 } })))
-        """
+      let script =
+        head + """
+          local g = train.gradients{ model = m, tokens = { { 1, 5, 9, 12 }, { 3, 4, 8 } },
+            parameters = { "model.layers.1.mlp.up_proj.weight" }, capture_gradients = { site = { "resid_post", "z" }, layers = 1 } }
+          print(g.tokens, g.loss > 0, g.gradients["model.layers.1.mlp.up_proj.weight"]:shape()[2] == m.d_model)
+          print(g.acts[2]:at(1):shape()[1], g.acts[1]:at(1, "z"):shape()[2] == m.n_heads)
+          print(select(2, pcall(train.gradients, { model = m, tokens = { 1, 2 }, parameters = { "model.layers.1.mlp.up_prj.weight" } })))
+          local h = m:add{ dir = tensor.ones(m.d_model), layer = 0 }
+          print(select(2, pcall(train.gradients, { model = m, tokens = { 1, 2 } })))
+          """
       let text = try printed(script)
       #expect(text.hasPrefix("5\ttrue\ttrue\n3\ttrue\n"))
       #expect(text.contains("up_proj"))
@@ -36,19 +39,20 @@ extension LuaTests {
 
     @Test func adaptersAttachAndDetach() throws {
       guard let head = tiny("qwen2") else { return }
-      let script = head + """
-        local before, plain = m.hash, m:run{ tokens = { 1, 2, 3 } }.logits
-        local a = train.adapter{ model = m, rank = 2, targets = { "q_proj", "down_proj" }, layers = { 0, 2 } }
-        print(a.rank, #a.targets, a.history, a.base == m.name)
-        m:attach(a)
-        print(m.hash ~= before, m:run{ tokens = { 1, 2, 3 } }.logits:allclose(plain, { atol = 0, rtol = 0 }), #m:adapters())
-        local folder = os.tmpname() .. "-adapter"
-        a:save(folder)
-        m:detach(a)
-        print(m.hash == before, #m:adapters(), train.load(folder, m).hash == a.hash)
-        print(select(2, pcall(m.detach, m, a)))
-        print(select(2, pcall(train.adapter, { model = m, targets = { "q_porj" } })))
-        """
+      let script =
+        head + """
+          local before, plain = m.hash, m:run{ tokens = { 1, 2, 3 } }.logits
+          local a = train.adapter{ model = m, rank = 2, targets = { "q_proj", "down_proj" }, layers = { 0, 2 } }
+          print(a.rank, #a.targets, a.history, a.base == m.name)
+          m:attach(a)
+          print(m.hash ~= before, m:run{ tokens = { 1, 2, 3 } }.logits:allclose(plain, { atol = 0, rtol = 0 }), #m:adapters())
+          local folder = os.tmpname() .. "-adapter"
+          a:save(folder)
+          m:detach(a)
+          print(m.hash == before, #m:adapters(), train.load(folder, m).hash == a.hash)
+          print(select(2, pcall(m.detach, m, a)))
+          print(select(2, pcall(train.adapter, { model = m, targets = { "q_porj" } })))
+          """
       let text = try printed(script)
       #expect(text.hasPrefix("2\t2\tnil\ttrue\ntrue\ttrue\t1\ntrue\t0\ttrue\n"), "\(text)")
       #expect(text.contains("not attached"))

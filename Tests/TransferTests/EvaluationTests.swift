@@ -15,7 +15,9 @@ import Transfer
   }
 
   /// Intervals as statsmodels' `proportion_confint(method="wilson")` gives them.
-  @Test(arguments: [(3, 100, 0.010254, 0.084519), (0, 50, 0, 0.071348), (50, 50, 0.928652, 1), (5, 10, 0.236593, 0.763407)])
+  @Test(arguments: [
+    (3, 100, 0.010254, 0.084519), (0, 50, 0, 0.071348), (50, 50, 0.928652, 1), (5, 10, 0.236593, 0.763407),
+  ])
   func wilsonIntervals(hits: Int, count: Int, low: Double, high: Double) {
     let rate = Rate(hits: hits, of: count)
     #expect(abs(rate.low - low) < 2e-6 && abs(rate.high - high) < 2e-6)
@@ -27,7 +29,8 @@ import Transfer
   }
 
   @Test func rougeEqualsGooglesScores() throws {
-    let path = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../shared/fixtures/rouge.json").standardized
+    let path = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../shared/fixtures/rouge.json")
+      .standardized
     guard let data = try? Data(contentsOf: path) else { return print("skipped: no \(path.path)") }
     struct Golden: Decodable {
       struct Score: Decodable { let precision: Double, recall: Double, f1: Double }
@@ -38,7 +41,9 @@ import Transfer
     #expect(!goldens.isEmpty)
     for golden in goldens {
       let rouge = Rouge(prediction: golden.prediction, reference: golden.reference)
-      for (ours, theirs) in [(rouge.rouge1, golden.rouge1), (rouge.rouge2, golden.rouge2), (rouge.rougeL, golden.rougeL)] {
+      for (ours, theirs) in [
+        (rouge.rouge1, golden.rouge1), (rouge.rouge2, golden.rouge2), (rouge.rougeL, golden.rougeL),
+      ] {
         #expect(abs(ours.precision - theirs.precision) < 1e-12 && abs(ours.recall - theirs.recall) < 1e-12)
         #expect(abs(ours.f1 - theirs.f1) < 1e-12)
       }

@@ -21,7 +21,8 @@ private func pairs(texts: Int = 100, noise: Float = 0.1, seed: Int = 1) throws -
 }
 
 @Suite struct RidgeTests {
-  /// At the minimum of the penalised error its gradient vanishes: cov(z, residual) = lambda * coefficients, z standardised.
+  /// At the minimum of the penalised error its gradient vanishes: cov(z, residual) = lambda * coefficients, z
+  /// standardised.
   @Test(arguments: [1e-4, 0.1]) func theGradientVanishesAtTheClosedForm(lambda: Double) throws {
     let data = try pairs()
     var statistics = PairStatistics(sourceWidth: 12, targetWidth: 9)
@@ -38,9 +39,10 @@ private func pairs(texts: Int = 100, noise: Float = 0.1, seed: Int = 1) throws -
       #expect(abs(residual.reduce(0, +) / n) < 2e-3)
       let scale = statistics.targetMoments().deviations[j]
       for i in 0..<12 {
-        let covariance = (0..<data.count).reduce(0) {
-          $0 + residual[$1] * (Double(data.source.pointer[$1 * 12 + i]) - moments.means[i]) / moments.deviations[i]
-        } / n
+        let covariance =
+          (0..<data.count).reduce(0) {
+            $0 + residual[$1] * (Double(data.source.pointer[$1 * 12 + i]) - moments.means[i]) / moments.deviations[i]
+          } / n
         let coefficient = Double(map.weight.pointer[j * 12 + i]) * moments.deviations[i]
         // Float32 blocks and coefficients: 1e-5 of the target's deviation.
         #expect(abs(covariance - lambda * coefficient) < 2e-5 * scale)
@@ -136,7 +138,8 @@ private func pairs(texts: Int = 100, noise: Float = 0.1, seed: Int = 1) throws -
     for (a, b) in zip(report.fvuByDimension, fvu) { #expect(abs(a / b - 1) < 1e-3) }
     #expect(abs(report.fvu / (fvu.reduce(0, +) / 9) - 1) < 1e-3)
     let template = (0..<100).filter { $0 % 4 == 3 }
-    let some = try (error.gathered(rows: template).sum(dimension: 0) / spread.gathered(rows: template).sum(dimension: 0))
+    let some =
+      try (error.gathered(rows: template).sum(dimension: 0) / spread.gathered(rows: template).sum(dimension: 0))
     #expect(abs(report.fvuTemplate / (try some.mean()) - 1) < 1e-3)
     let last = try [19, 39, 59, 79, 99].reduce(0.0) {
       try $0 + cosine(predicted.row($1) - mean, data.target.row($1) - mean) / 5
@@ -155,7 +158,8 @@ private func pairs(texts: Int = 100, noise: Float = 0.1, seed: Int = 1) throws -
     #expect(throws: EngineError.self) { try data.split(holdout: 1, seed: 0) }
     let one = try data.subset(Array(0..<20))
     #expect(throws: EngineError.self) { try one.split(holdout: 0.1, seed: 0) }
-    #expect(try MapReport(AffineMap(weight: Tensor.zeros([9, 12]), bias: Tensor.zeros([9])), on: data.subset([])).fvu.isNaN)
+    #expect(
+      try MapReport(AffineMap(weight: Tensor.zeros([9, 12]), bias: Tensor.zeros([9])), on: data.subset([])).fvu.isNaN)
   }
 
   @Test func aSeedGivesOneMap() throws {

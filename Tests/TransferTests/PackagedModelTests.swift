@@ -4,13 +4,14 @@ import Transfer
 
 /// What `research/small-models.md` found on the packaged models by another program.
 @Suite(.serialized) struct PackagedModelTests {
-  /// It reports 42 dimensions in Gemma 3 270M, 163 above all, and 3 in SmolLM2, on other texts: a few dimensions near the
-  /// threshold may differ.
+  /// It reports 42 dimensions in Gemma 3 270M, 163 above all, and 3 in SmolLM2, on other texts: a few dimensions near
+  /// the threshold may differ.
   @Test func massiveDimensionsAreThoseReported() throws {
     guard let small = try Fixtures.packaged("smollm2-135m-instruct"), let gemma = try Fixtures.packaged("gemma-3-270m")
     else { return }
     let few = try MassiveDimensions(of: small), many = try MassiveDimensions(of: gemma)
-    print("massive dimensions: smollm2 \(few.union), gemma \(many.union.count), share at layer 12 \(many.share[12] ?? 0)")
+    print(
+      "massive dimensions: smollm2 \(few.union), gemma \(many.union.count), share at layer 12 \(many.share[12] ?? 0)")
     #expect((1...10).contains(few.union.count))
     #expect((25...60).contains(many.union.count) && many.byLayer[11]?.contains(163) == true)
     // Dimension 163 alone holds most of the norm.

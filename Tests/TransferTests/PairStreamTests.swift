@@ -7,7 +7,9 @@ import Transfer
     guard let from = try Fixtures.tiny("llama"), let to = try Fixtures.tiny("gemma3") else { return }
     // 60 prompts are several packed batches.
     let a = Fixtures.prompts(from, count: 60, seed: 1)
-    let b = zip(a, Fixtures.prompts(to, count: 60, seed: 2)).map { Prompt(tokens: Array(($0.tokens + $1.tokens).prefix(12))) }
+    let b = zip(a, Fixtures.prompts(to, count: 60, seed: 2)).map {
+      Prompt(tokens: Array(($0.tokens + $1.tokens).prefix(12)))
+    }
     let stream = try PairStream(
       from: PairEnd(model: from, prompts: a, layer: 0), to: PairEnd(model: to, prompts: b, layer: 1), alignment: .index)
     let pairs = try stream.collected()
@@ -15,8 +17,10 @@ import Transfer
     var next = 0
     for text in 0..<60 {
       var x: Tensor?, y: Tensor?
-      _ = try from.run([a[text]], logits: .none, captures: [CaptureRequest(site: .residPost, layers: [0]) { x = try $0.tensor() }])
-      _ = try to.run([b[text]], logits: .none, captures: [CaptureRequest(site: .residPost, layers: [1]) { y = try $0.tensor() }])
+      _ = try from.run(
+        [a[text]], logits: .none, captures: [CaptureRequest(site: .residPost, layers: [0]) { x = try $0.tensor() }])
+      _ = try to.run(
+        [b[text]], logits: .none, captures: [CaptureRequest(site: .residPost, layers: [1]) { y = try $0.tensor() }])
       for row in 1..<min(a[text].tokens.count, b[text].tokens.count) {
         // A batch equals single runs within 1e-5 of scale.
         #expect(try pairs.source.row(next).allClose(#require(x).row(row), atol: 1e-4, rtol: 1e-4))
@@ -32,9 +36,12 @@ import Transfer
     guard let from = try Fixtures.tiny("llama"), let to = try Fixtures.tiny("gemma3") else { return }
     let a = Fixtures.prompts(from, count: 400, seed: 1)
     let stream = try PairStream(
-      from: PairEnd(model: from, prompts: a, layer: 1), to: PairEnd(model: to, prompts: a.map {
-        Prompt(tokens: $0.tokens.map { $0 % to.configuration.vocabularySize })
-      }, layer: 0), alignment: .index)
+      from: PairEnd(model: from, prompts: a, layer: 1),
+      to: PairEnd(
+        model: to,
+        prompts: a.map {
+          Prompt(tokens: $0.tokens.map { $0 % to.configuration.vocabularySize })
+        }, layer: 0), alignment: .index)
     let options = MapperOptions(method: .ridge)
     var done = 0
     let map = try TransferMap.fit(stream, options: options, chat: false) {
@@ -56,7 +63,9 @@ import Transfer
     let end = PairEnd(model: model, prompts: prompts, layer: 0)
     let short = PairEnd(model: model, prompts: Array(prompts.dropLast()), layer: 0)
     #expect(throws: EngineError.self) { try PairStream(from: end, to: short, alignment: .index) }
-    #expect(throws: EngineError.self) { try PairStream(from: end, to: PairEnd(model: model, prompts: prompts, layer: 9), alignment: .index) }
+    #expect(throws: EngineError.self) {
+      try PairStream(from: end, to: PairEnd(model: model, prompts: prompts, layer: 9), alignment: .index)
+    }
     #expect(throws: EngineError.self) { try PairStream(from: end, to: end) }
     #expect(throws: EngineError.self) { try PairStream(from: end, to: end, site: .pattern, alignment: .index) }
     let error = #expect(throws: EngineError.self) {
@@ -80,14 +89,17 @@ import Transfer
     }
     let a = prompt(["<s>", "user:", "Hello", " there", "</s>", "bot:"])
     let b = prompt(["[I]", "Hel", "lo", " there", "[/I]"])
-    #expect(try PairStream.align(a, b, .offset) == [
-      AlignedRow(source: 2, target: 2, isTemplate: false), AlignedRow(source: 3, target: 3, isTemplate: false),
-      AlignedRow(source: 5, target: 4, isTemplate: true),
-    ])
+    #expect(
+      try PairStream.align(a, b, .offset) == [
+        AlignedRow(source: 2, target: 2, isTemplate: false), AlignedRow(source: 3, target: 3, isTemplate: false),
+        AlignedRow(source: 5, target: 4, isTemplate: true),
+      ])
     // One template trims the content, the other does not.
-    let kept = prompt(["<s>", "  ", "Hi", "</s>"], contents: [3..<7]), cut = prompt(["<t>", "Hi", "</t>"], contents: [3..<5])
-    #expect(try PairStream.align(kept, cut, .offset) == [
-      AlignedRow(source: 2, target: 1, isTemplate: false), AlignedRow(source: 3, target: 2, isTemplate: true),
-    ])
+    let kept = prompt(["<s>", "  ", "Hi", "</s>"], contents: [3..<7]),
+      cut = prompt(["<t>", "Hi", "</t>"], contents: [3..<5])
+    #expect(
+      try PairStream.align(kept, cut, .offset) == [
+        AlignedRow(source: 2, target: 1, isTemplate: false), AlignedRow(source: 3, target: 2, isTemplate: true),
+      ])
   }
 }

@@ -32,14 +32,17 @@ private func vector(_ seed: Int, layer: Int? = 3, site: Site = .residPost) throw
     #expect(try (a - a).norm == 0)
     let scaled = try a * -2
     let means = try #require(scaled.means)
-    #expect(try ((means.positive - means.negative) * means.scale).zeroing([1, 9]).allClose(scaled.direction, atol: 1e-6))
+    #expect(
+      try ((means.positive - means.negative) * means.scale).zeroing([1, 9]).allClose(scaled.direction, atol: 1e-6))
     #expect(try (a / 2 * 2).direction.values == a.direction.values)
     #expect(abs(try a.rescaled(to: 5).norm - 5) < 1e-5)
     #expect(throws: EngineError.self) { try (a - a).rescaled(to: 1) }
     #expect(throws: EngineError.self) { try a / 0 }
     let short = try SteeringVector(direction: Tensor([1, 2]), origin: VectorOrigin(method: "m"))
     #expect(throws: EngineError.self) { try a + short }
-    #expect(throws: EngineError.self) { try SteeringVector(direction: Tensor.zeros([2, 2]), origin: VectorOrigin(method: "m")) }
+    #expect(throws: EngineError.self) {
+      try SteeringVector(direction: Tensor.zeros([2, 2]), origin: VectorOrigin(method: "m"))
+    }
   }
 
   @Test func savedVectorsComeBackWhole() throws {
@@ -84,7 +87,8 @@ private func vector(_ seed: Int, layer: Int? = 3, site: Site = .residPost) throw
     var means: [Int: (Tensor, Tensor)] = [:]
     for layer in [2, 5] {
       for slot in 0..<2 {
-        let a = try Tensor.normal([30, 8], seed: layer * 10 + slot), b = try Tensor.normal([20, 8], seed: layer * 10 + slot + 5)
+        let a = try Tensor.normal([30, 8], seed: layer * 10 + slot),
+          b = try Tensor.normal([20, 8], seed: layer * 10 + slot + 5)
         try sums(a, layer: layer, into: &positive, slot: slot)
         try sums(b, layer: layer, into: &negative, slot: slot)
         means[layer * 2 + slot] = (try a.mean(dimension: 0), try b.mean(dimension: 0))
@@ -109,7 +113,8 @@ private func vector(_ seed: Int, layer: Int? = 3, site: Site = .residPost) throw
     let rows = try Tensor.normal([50, 8], seed: 1)
     try sums(rows, layer: 0, into: &gathered)
     #expect(abs(try gathered.stream(layer: 0).norm - rows.norm() / 50.0.squareRoot()) < 1e-6)
-    #expect(abs(try gathered.stream(layer: 0, masked: [0, 7]).norm - rows.zeroing([0, 7]).norm() / 50.0.squareRoot()) < 1e-6)
+    #expect(
+      abs(try gathered.stream(layer: 0, masked: [0, 7]).norm - rows.zeroing([0, 7]).norm() / 50.0.squareRoot()) < 1e-6)
   }
 
   @Test func massiveDimensionsStandOutByLayer() throws {

@@ -15,43 +15,53 @@ private func layout(_ pieces: [String], contents: [Range<Int>] = []) -> TokenLay
 @Suite struct TokenAlignmentTests {
   /// Two templates around one content that the tokenizers cut differently.
   private let source = layout(
-    ["<|im_start|>", "user", "\n", "He", "llo", " wor", "ld", "<|im_end|>", "\n", "<|im_start|>", "ass", "istant", "\n"],
+    [
+      "<|im_start|>", "user", "\n", "He", "llo", " wor", "ld", "<|im_end|>", "\n", "<|im_start|>", "ass", "istant",
+      "\n",
+    ],
     contents: [17..<28])
   private let target = layout(
-    ["", "<start_of_turn>", "user", "\n", "Hello", " w", "orld", "<end_of_turn>", "\n", "<start_of_turn>", "model", "\n"],
+    [
+      "", "<start_of_turn>", "user", "\n", "Hello", " w", "orld", "<end_of_turn>", "\n", "<start_of_turn>", "model",
+      "\n",
+    ],
     contents: [20..<31])
 
   @Test func contentPairsByEndAndTheTemplateFromItsEndBackwards() throws {
     let rows = try TokenAlignment.offset.rows(source: source, target: target)
-    #expect(rows == [
-      AlignedRow(source: 4, target: 4, isTemplate: false),  // Hello ends with llo
-      AlignedRow(source: 4, target: 5, isTemplate: false),  // " w" ends inside " wor": the last that ended before
-      AlignedRow(source: 6, target: 6, isTemplate: false),
-      AlignedRow(source: 8, target: 7, isTemplate: true),
-      AlignedRow(source: 9, target: 8, isTemplate: true),
-      AlignedRow(source: 10, target: 9, isTemplate: true),
-      AlignedRow(source: 11, target: 10, isTemplate: true),
-      AlignedRow(source: 12, target: 11, isTemplate: true),
-    ])
+    #expect(
+      rows == [
+        AlignedRow(source: 4, target: 4, isTemplate: false),  // Hello ends with llo
+        AlignedRow(source: 4, target: 5, isTemplate: false),  // " w" ends inside " wor": the last that ended before
+        AlignedRow(source: 6, target: 6, isTemplate: false),
+        AlignedRow(source: 8, target: 7, isTemplate: true),
+        AlignedRow(source: 9, target: 8, isTemplate: true),
+        AlignedRow(source: 10, target: 9, isTemplate: true),
+        AlignedRow(source: 11, target: 10, isTemplate: true),
+        AlignedRow(source: 12, target: 11, isTemplate: true),
+      ])
   }
 
   @Test func equalTokenisationsPairOneToOneExceptTheFirst() throws {
     let plain = layout(["The", " cat", " sat"])
     #expect(try TokenAlignment.offset.rows(source: plain, target: plain).map(\.target) == [1, 2])
-    #expect(try TokenAlignment.offset.rows(source: plain, target: plain, includingFirst: true).map(\.source) == [0, 1, 2])
+    #expect(
+      try TokenAlignment.offset.rows(source: plain, target: plain, includingFirst: true).map(\.source) == [0, 1, 2])
     // A BOS stands for no text: it is the first token, and the first word a row.
     let withBOS = layout(["", "The", " cat", " sat"])
-    #expect(try TokenAlignment.offset.rows(source: plain, target: withBOS) == [
-      AlignedRow(source: 1, target: 2, isTemplate: false), AlignedRow(source: 2, target: 3, isTemplate: false),
-    ])
+    #expect(
+      try TokenAlignment.offset.rows(source: plain, target: withBOS) == [
+        AlignedRow(source: 1, target: 2, isTemplate: false), AlignedRow(source: 2, target: 3, isTemplate: false),
+      ])
   }
 
   @Test func targetTokensBeforeAnySourceTokenEndsStayUnpaired() throws {
     let coarse = layout(["", "abcd", "ef"]), fine = layout(["", "ab", "cd", "e", "f"])
-    #expect(try TokenAlignment.offset.rows(source: coarse, target: fine) == [
-      AlignedRow(source: 1, target: 2, isTemplate: false), AlignedRow(source: 1, target: 3, isTemplate: false),
-      AlignedRow(source: 2, target: 4, isTemplate: false),
-    ])
+    #expect(
+      try TokenAlignment.offset.rows(source: coarse, target: fine) == [
+        AlignedRow(source: 1, target: 2, isTemplate: false), AlignedRow(source: 1, target: 3, isTemplate: false),
+        AlignedRow(source: 2, target: 4, isTemplate: false),
+      ])
   }
 
   @Test func severalMessagesPairEachWithItsOwn() throws {

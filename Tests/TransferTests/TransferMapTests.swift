@@ -19,7 +19,8 @@ private func affine() throws -> TransferMap {
 }
 
 private func vector(scale: Float = 1) throws -> SteeringVector {
-  let means = try ActivationMeans(positive: Tensor.normal([12], seed: 3), negative: Tensor.normal([12], seed: 4), scale: scale)
+  let means = try ActivationMeans(
+    positive: Tensor.normal([12], seed: 3), negative: Tensor.normal([12], seed: 4), scale: scale)
   return try SteeringVector(
     difference: means, site: .residPost, layer: 3, position: .last,
     origin: VectorOrigin(method: "mean_difference", model: source))

@@ -27,7 +27,9 @@ public final class Tape {
   public init() {}
 
   /// A value that no gradient is wanted for.
-  public func constant(_ value: Tensor) -> Variable { Variable(value: value, tape: self, recording: recording, node: nil) }
+  public func constant(_ value: Tensor) -> Variable {
+    Variable(value: value, tape: self, recording: recording, node: nil)
+  }
 
   /// The parameter's present value; `backward` adds to its gradient.
   public func parameter(_ parameter: Parameter) -> Variable {
@@ -85,7 +87,8 @@ public final class Tape {
   private func check(_ variable: Variable) throws {
     guard variable.tape === self, variable.recording == recording else {
       throw EngineError(
-        .argument, "gradients: a value of shape \(shapeText(variable.value.shape)) belongs to another tape, or to a "
+        .argument,
+        "gradients: a value of shape \(shapeText(variable.value.shape)) belongs to another tape, or to a "
           + "recording that backward has ended")
     }
   }

@@ -5,7 +5,8 @@ extension Variable {
     let a = value, b = other.value
     guard a.rank == 2, b.rank == 2, a.shape[1] == b.shape[0] else {
       throw EngineError(
-        .shape, "matmul: \(shapeText(a.shape)) x \(shapeText(b.shape)): columns on the left must equal rows on the right")
+        .shape,
+        "matmul: \(shapeText(a.shape)) x \(shapeText(b.shape)): columns on the left must equal rows on the right")
     }
     let (m, k, n) = (a.shape[0], a.shape[1], b.shape[1])
     let out = try tape.buffer([m, n])
@@ -34,7 +35,8 @@ extension Variable {
     let x = value, w = weight.value
     guard x.rank == 2, w.rank == 2, x.shape[1] == w.shape[1], bias == nil || bias!.shape == [w.shape[0]] else {
       throw EngineError(
-        .shape, "linear: input \(shapeText(x.shape)), weight \(shapeText(w.shape))"
+        .shape,
+        "linear: input \(shapeText(x.shape)), weight \(shapeText(w.shape))"
           + (bias.map { ", bias \(shapeText($0.shape))" } ?? "") + " do not fit [rows, in], [out, in], [out]")
     }
     let (rows, dIn, dOut) = (x.shape[0], x.shape[1], w.shape[0])
@@ -46,7 +48,8 @@ extension Variable {
       rows: rows, columns: dOut, inner: dIn, .init(x.pointer, stride: dIn),
       .init(w.pointer, stride: dIn, transposed: true), into: out.mutablePointer, stride: dOut,
       beta: bias == nil ? 0 : 1)
-    return try tape.record(out, inputs: [self, weight] + (bias.map { [$0] } ?? [])) { [hasBias = bias != nil] gradients in
+    return try tape.record(out, inputs: [self, weight] + (bias.map { [$0] } ?? [])) {
+      [hasBias = bias != nil] gradients in
       let g = gradients.upstream
       // dX = G W, dW = G^T X, db = column sums of G.
       try gradients.accumulate(into: 0, shape: [rows, dIn]) { target, beta in

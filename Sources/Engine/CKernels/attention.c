@@ -1,7 +1,7 @@
-// Attention over a cache of panels, in the way of FlashAttention (Dao et al. 2022): queries of one block (rows times the
-// query heads that share the cache's head) meet the keys tile by tile; a row keeps its largest score and the sum of its
-// exponentials so far, and its values are rescaled when a larger score comes. Tiles begin at fixed positions, so that a row
-// is computed the same way whatever rows stand beside it.
+// Attention over a cache of panels, in the way of FlashAttention (Dao et al. 2022): queries of one block (rows times
+// the query heads that share the cache's head) meet the keys tile by tile; a row keeps its largest score and the sum of
+// its exponentials so far, and its values are rescaled when a larger score comes. Tiles begin at fixed positions, so
+// that a row is computed the same way whatever rows stand beside it.
 #include "ckernels.h"
 #include "dispatch.h"
 #include "fastmath.h"

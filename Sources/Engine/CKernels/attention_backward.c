@@ -1,5 +1,6 @@
-// Gradients of attention. Scores of one block of queries at a time are made again from queries and keys, as FlashAttention
-// does (Dao et al. 2022, algorithm 4); a block sees all its keys at once, since training sequences are short.
+// Gradients of attention. Scores of one block of queries at a time are made again from queries and keys, as
+// FlashAttention does (Dao et al. 2022, algorithm 4); a block sees all its keys at once, since training sequences are
+// short.
 #include "ckernels.h"
 #include "dispatch.h"
 #include <math.h>
@@ -14,7 +15,8 @@ size_t ck_attention_backward_scratch(size_t rows, size_t groups, size_t d) {
   return n * (4 * d + wide + 1) + most * (3 * d + 2 * n + 2 * wide);
 }
 
-// Pattern, and gradients of the scores before scaling, of one query over keys low ... low + n - 1, of which it sees from
+// Pattern, and gradients of the scores before scaling, of one query over keys low ... low + n - 1, of which it sees
+// from
 // `begin` to `end`. s holds scores and becomes the pattern, ds holds the pattern's gradient and becomes the scores'.
 CK_CLONES static void score_gradients(size_t n, size_t begin, size_t end, float soft_cap, float mean, float *s, float *ds,
                                       float *capped) {

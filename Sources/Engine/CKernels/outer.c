@@ -1,6 +1,6 @@
-// Products xᵀ b of two matrices whose rows are summed over: weight gradients from activations and their gradients. A tile is
-// 6 columns of x by 16 or 32 of b; x is read where it lies, six neighbours a row. Long sums are cut so that the rows of
-// a tile stay in the first cache.
+// Products xᵀ b of two matrices whose rows are summed over: weight gradients from activations and their gradients. A
+// tile is 6 columns of x by 16 or 32 of b; x is read where it lies, six neighbours a row. Long sums are cut so that the
+// rows of a tile stay in the first cache.
 #include "dispatch.h"
 #include "panels.h"
 #include <string.h>

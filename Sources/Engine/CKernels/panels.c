@@ -1,8 +1,8 @@
-// Products with packed panels. A tile is 6 rows of x by 16 outputs (AVX2: 12 sums in registers) or 6 by 32 (AVX-512): each
-// value of x loaded is used 16 or 32 times, each weight 6 times. Long rows are cut so that a panel's part stays in the
-// first or second cache; the cut stores sums and loads them again, which changes nothing. With `add`, sums start from y.
-// A few tiles of rows use weights up about as fast as memory brings them: each tile asks for its share of the weights that
-// come next, so that memory is busy while the sums are made.
+// Products with packed panels. A tile is 6 rows of x by 16 outputs (AVX2: 12 sums in registers) or 6 by 32 (AVX-512):
+// each value of x loaded is used 16 or 32 times, each weight 6 times. Long rows are cut so that a panel's part stays in
+// the first or second cache; the cut stores sums and loads them again, which changes nothing. With `add`, sums start
+// from y. A few tiles of rows use weights up about as fast as memory brings them: each tile asks for its share of the
+// weights that come next, so that memory is busy while the sums are made.
 #include "panels.h"
 #include "bf16.h"
 #include "dispatch.h"
@@ -16,8 +16,8 @@ typedef uint32_t word_vec __attribute__((vector_size(CK_PANEL * sizeof(uint32_t)
 #define LOAD_F32(p, i) (((const vec *)(p))[i])
 #define LOAD_BF16(p, i) ((vec)(__builtin_convertvector(((const half_vec *)(p))[i], word_vec) << 16))
 
-// y [ROWS, PANELS * 16] (+)= x [ROWS, k] times panels that lie `next` bytes apart; with a step, the bytes from `ahead` on
-// are asked for, so many with each input.
+// y [ROWS, PANELS * 16] (+)= x [ROWS, k] times panels that lie `next` bytes apart; with a step, the bytes from `ahead`
+// on are asked for, so many with each input.
 #define TILE_KERNEL(TYPE, LOAD, ROWS, PANELS)                                                                       \
   CK_INLINE void tile_##TYPE##_##ROWS##_##PANELS(size_t k, const float *x, size_t ldx, const char *w, size_t next,  \
                                                  float *y, size_t ldy, int more, const char *ahead, size_t step) {  \

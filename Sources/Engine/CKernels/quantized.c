@@ -121,8 +121,8 @@ AVX2_INLINE __m256i read_q6_k(const uint8_t *b, int g) {
   return _mm256_sub_epi8(q, _mm256_set1_epi8(32));
 }
 
-// Sums of four products each, in 8 lanes. Signed bytes: |w| times x with the sign of w, because the instruction wants one
-// unsigned side; sums of two such products stay below 2^15.
+// Sums of four products each, in 8 lanes. Signed bytes: |w| times x with the sign of w, because the instruction wants
+// one unsigned side; sums of two such products stay below 2^15.
 AVX2_INLINE __m256 products(bool is_signed, __m256i magnitude, __m256i q, __m256i x, __m256i factors) {
   if (is_signed) x = _mm256_sign_epi8(x, q);
   return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, x), factors));
@@ -142,8 +142,8 @@ AVX2_INLINE __m256 seconds(const float *pairs) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
 }
 
-// Formats of 32 values to a block: one weight row against ROWS rows of x. With an offset, lane 0 of `both` is the product
-// of the scales and lane 1 the offset times the sum of x.
+// Formats of 32 values to a block: one weight row against ROWS rows of x. With an offset, lane 0 of `both` is the
+// product of the scales and lane 1 the offset times the sum of x.
 #define DOT_32(TYPE, BYTES, SIGNED, ROWS)                                                                           \
   AVX2_INLINE void dot_##TYPE##_##ROWS(size_t k, const uint8_t *w, const int8_t *q, const float *pairs, float *y,   \
                                        size_t ldy) {                                                                \

@@ -4,7 +4,9 @@ extension GGUFFile: WeightSource {
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
   public func storedRows(of name: String) -> StoredRows? {
-    guard let tensor = tensors[name], let width = tensor.shape.last, let base = file.bytes.baseAddress else { return nil }
+    guard let tensor = tensors[name], let width = tensor.shape.last, let base = file.bytes.baseAddress else {
+      return nil
+    }
     return StoredRows(
       type: tensor.type.rawValue, base: base + tensor.range.lowerBound,
       rowBytes: width / tensor.type.block.values * tensor.type.block.bytes)

@@ -3,8 +3,8 @@ import CKernels
 /// Writing of safetensors files.
 public enum Safetensors {
   /// Writes float32 tensors, in order, and `metadata`. The file appears whole or not at all (`AtomicFile`). What is
-  /// saved because of Ctrl-C must not be `isInterruptible` by it. Throws `.argument` for a name used twice, `.file` where
-  /// it cannot be written, `.interrupted`.
+  /// saved because of Ctrl-C must not be `isInterruptible` by it. Throws `.argument` for a name used twice, `.file`
+  /// where it cannot be written, `.interrupted`.
   ///
   /// ```swift
   /// try Safetensors.write("vector.safetensors", tensors: [("direction", vector)], metadata: ["layer": "12"])

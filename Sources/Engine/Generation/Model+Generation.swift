@@ -6,8 +6,9 @@ extension Model {
 
   /// Continues prompts token by token with a cache, all sequences of a group in one product.
   ///
-  /// `onToken(text, id, sequence)` gets whole UTF-8 pieces that join to the completion's text; returning false ends that
-  /// sequence. Captures see prompt and new tokens but the last. Ctrl-C ends all sequences and returns what there is.
+  /// `onToken(text, id, sequence)` gets whole UTF-8 pieces that join to the completion's text; returning false ends
+  /// that sequence. Captures see prompt and new tokens but the last. Ctrl-C ends all sequences and returns what there
+  /// is.
   /// Throws as `run`, and what `onToken` throws.
   public func generate(
     _ prompts: [Prompt], options: GenerationOptions, captures: [CaptureRequest] = [],
@@ -16,7 +17,8 @@ extension Model {
     let options = try options.checked()
     try check(prompts, newTokens: options.maxTokens)
     for id in options.stopTokens where !(0..<configuration.vocabularySize).contains(id) {
-      throw EngineError(.token, "stop: token id \(id) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
+      throw EngineError(
+        .token, "stop: token id \(id) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
     }
     if !options.stopStrings.isEmpty { _ = try requireTokenizer() }
     let list = interventions.isEmpty ? nil : interventions
@@ -114,7 +116,8 @@ private final class GenerationGroup {
       let position = stream.cache.length
       sequences.append(
         BatchSequence(
-          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache))
+          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache)
+      )
       tokens.append(last)
     }
     try forward(tokens, sequences, &streams, first: 0)
@@ -141,7 +144,8 @@ private final class GenerationGroup {
     for (i, sequence) in sequences.enumerated() {
       guard logits.pointer[i * vocabulary + drawn[i]].isFinite else {
         throw EngineError(
-          .numeric, "generation: the logits after token \(sequence.span.upperBound) of sequence \(sequence.index + 1) are no "
+          .numeric,
+          "generation: the logits after token \(sequence.span.upperBound) of sequence \(sequence.index + 1) are no "
             + "numbers; an intervention or damaged weights took them beyond float32")
       }
       try accept(&streams[sequence.index - base], drawn[i])

@@ -15,8 +15,8 @@ struct Sampler {
     random = RandomGenerator(seed: seed)
   }
 
-  /// Greedy at temperature 0; else a draw from the softmax of logits / temperature, cut to the `topK` likeliest and then
-  /// to the smallest set that holds `topP` of the probability (Holtzman et al. 2020).
+  /// Greedy at temperature 0; else a draw from the softmax of logits / temperature, cut to the `topK` likeliest and
+  /// then to the smallest set that holds `topP` of the probability (Holtzman et al. 2020).
   mutating func next(_ logits: UnsafePointer<Float>, count: Int) -> Int {
     guard temperature > 0 else { return ck_argmax(count, logits) }
     let u = random.uniform()
@@ -54,9 +54,9 @@ struct Sampler {
     return candidates.last?.id ?? 0
   }
 
-  /// The likeliest tokens by falling weight exp((logit - top) / temperature), ties by id: at least `topK`, or as many as
-  /// together weigh `mass`. Sorting is what costs, so only logits near the top are looked at, and more where these do not
-  /// suffice; below e^-28 of the likeliest nothing is ever drawn.
+  /// The likeliest tokens by falling weight exp((logit - top) / temperature), ties by id: at least `topK`, or as many
+  /// as together weigh `mass`. Sorting is what costs, so only logits near the top are looked at, and more where these
+  /// do not suffice; below e^-28 of the likeliest nothing is ever drawn.
   private func likeliest(
     _ logits: UnsafePointer<Float>, count: Int, top: Double, mass: Double
   ) -> [(id: Int, weight: Double)] {

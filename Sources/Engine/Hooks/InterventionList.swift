@@ -19,7 +19,9 @@ public final class InterventionList {
 
   /// Checks sites, layers and shapes now, before anything runs, and returns the id for `remove(_:)`.
   public func register(_ intervention: Intervention) throws -> Int {
-    guard !intervention.places.isEmpty else { throw EngineError(.argument, "\(intervention.kind): no layers were given") }
+    guard !intervention.places.isEmpty else {
+      throw EngineError(.argument, "\(intervention.kind): no layers were given")
+    }
     for place in intervention.places { try check(intervention, place) }
     let id = nextID
     nextID += 1

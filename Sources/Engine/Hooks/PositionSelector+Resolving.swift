@@ -56,7 +56,9 @@ extension PositionSelector {
   }
 
   private static func bound(_ index: Int, _ length: Int) throws -> Int {
-    guard index != 0 else { throw EngineError(.position, "position 0: positions are 1-based; -1 is the last prompt token") }
+    guard index != 0 else {
+      throw EngineError(.position, "position 0: positions are 1-based; -1 is the last prompt token")
+    }
     return index > 0 ? index - 1 : length + index
   }
 
@@ -104,7 +106,8 @@ extension PositionSelector {
     case .generated: "generated"
     case .last: "last"
     case .index(let index): String(index)
-    case .list(let list): "{" + list.prefix(6).map(String.init).joined(separator: ", ") + (list.count > 6 ? ", ...}" : "}")
+    case .list(let list):
+      "{" + list.prefix(6).map(String.init).joined(separator: ", ") + (list.count > 6 ? ", ...}" : "}")
     case .range(let from, let to): "{from = \(from.map(String.init) ?? "start"), to = \(to.map(String.init) ?? "end")}"
     case .match(let text): "{match = \"\(text)\"}"
     }

@@ -17,15 +17,19 @@ extension Site {
     guard rest.hasPrefix("hook_") else { throw unknown(name) }
     let short = String(rest.dropFirst("hook_".count))
     let aliases = ["pre": "mlp_pre", "pre_linear": "mlp_up", "post": "mlp_post"]
-    guard let site = Site(rawValue: aliases[short] ?? short), site.hasLayer == (layer != nil) else { throw unknown(name) }
+    guard let site = Site(rawValue: aliases[short] ?? short), site.hasLayer == (layer != nil) else {
+      throw unknown(name)
+    }
     return (site, layer)
   }
 
   private static func unknown(_ name: String) -> EngineError {
     let known = Site.allCases.map(\.rawValue)
-    let bare = name.split(separator: ".").last.map { $0.hasPrefix("hook_") ? String($0.dropFirst(5)) : String($0) } ?? name
+    let bare =
+      name.split(separator: ".").last.map { $0.hasPrefix("hook_") ? String($0.dropFirst(5)) : String($0) } ?? name
     let near = suggestion(for: bare, in: known)
-    return EngineError(.site, "no site named \(name)\(near.isEmpty ? "; sites are \(known.joined(separator: ", "))" : near)")
+    return EngineError(
+      .site, "no site named \(name)\(near.isEmpty ? "; sites are \(known.joined(separator: ", "))" : near)")
   }
 
   /// Values per row, for one row of this site. Attention matrices have as many columns as there are positions: nil.

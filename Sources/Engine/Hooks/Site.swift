@@ -18,8 +18,8 @@ public enum Site: String, CaseIterable, Sendable {
   case mlpPre = "mlp_pre"
   case mlpUp = "mlp_up"
   case mlpPost = "mlp_post"
-  /// `[rows, d_model]`, no layer: what enters block 0 (embedding after its scale, and a learned position where the family
-  /// has them); what the unembedding reads.
+  /// `[rows, d_model]`, no layer: what enters block 0 (embedding after its scale, and a learned position where the
+  /// family has them); what the unembedding reads.
   case embed
   case finalNorm = "final_norm"
 

@@ -7,9 +7,11 @@ public func parallel(_ count: Int, _ body: (Int) -> Void) {
   withoutActuallyEscaping(body) { escaping in
     var box = escaping
     withUnsafeMutablePointer(to: &box) { pointer in
-      ck_parallel(count, { context, index in
-        context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
-      }, pointer)
+      ck_parallel(
+        count,
+        { context, index in
+          context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
+        }, pointer)
     }
   }
 }

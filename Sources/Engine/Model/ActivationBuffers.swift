@@ -56,7 +56,8 @@ final class ActivationBuffers {
     guard bytes <= TensorMemory.budget else {
       throw EngineError(
         .memory,
-        "a batch of \(wanted) tokens needs \(byteText(bytes)) of buffers; the budget is \(byteText(TensorMemory.budget))")
+        "a batch of \(wanted) tokens needs \(byteText(bytes)) of buffers; the budget is \(byteText(TensorMemory.budget))"
+      )
     }
     // Each buffer starts on its own cache line.
     let sizes = ActivationBuffers.sizes(configuration).map { ($0 * wanted + 31) / 16 * 16 }

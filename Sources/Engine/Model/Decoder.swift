@@ -67,7 +67,8 @@ final class Decoder {
   }
 
   /// Runs the workspace's stream through one block.
-  func block(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?, _ record: BlockRecord?) throws {
+  func block(_ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ plan: HookPlan?, _ record: BlockRecord?) throws
+  {
     try Interrupt.check()
     try attention(layer, rows, sequences, plan, record)
     try mlp(layer, rows, sequences, plan, record)
@@ -76,7 +77,8 @@ final class Decoder {
   private func embed(_ tokens: [Int]) throws {
     let c = configuration, stream = workspace.stream, failure = FirstError()
     for token in tokens where !(0..<c.vocabularySize).contains(token) {
-      throw EngineError(.token, "token id \(token) is out of range: the vocabulary has ids 0 to \(c.vocabularySize - 1)")
+      throw EngineError(
+        .token, "token id \(token) is out of range: the vocabulary has ids 0 to \(c.vocabularySize - 1)")
     }
     parallelRanges(tokens.count, minimum: 16) { range in
       failure.catching {
@@ -101,7 +103,8 @@ final class Decoder {
       bias.withUnsafeBufferPointer { bias in
         let biasBase = bias.baseAddress!
         parallelRanges(rows, minimum: 16) { range in
-          ck_layer_norm(range.count, d, x + range.lowerBound * d, d, base, biasBase, epsilon, y + range.lowerBound * d, d)
+          ck_layer_norm(
+            range.count, d, x + range.lowerBound * d, d, base, biasBase, epsilon, y + range.lowerBound * d, d)
         }
       }
     }

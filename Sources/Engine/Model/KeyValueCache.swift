@@ -1,7 +1,8 @@
 import CKernels
 import Foundation
 
-/// Keys (after rotary) and values of one sequence, per layer and key-value head, as panels (`ck_head_cache`). Sized once.
+/// Keys (after rotary) and values of one sequence, per layer and key-value head, as panels (`ck_head_cache`). Sized
+/// once.
 final class KeyValueCache {
   let capacity: Int
   /// Positions stored so far in every layer.
@@ -23,7 +24,8 @@ final class KeyValueCache {
     let bytes = headFloats * heads * layers * MemoryLayout<Float>.stride
     guard bytes <= TensorMemory.budget, let raw = calloc(1, bytes) else {
       throw EngineError(
-        .memory, "a cache of \(positions) positions needs \(byteText(bytes)); the budget is \(byteText(TensorMemory.budget))")
+        .memory,
+        "a cache of \(positions) positions needs \(byteText(bytes)); the budget is \(byteText(TensorMemory.budget))")
     }
     memory = raw.bindMemory(to: Float.self, capacity: headFloats * heads * layers)
   }

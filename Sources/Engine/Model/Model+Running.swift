@@ -150,7 +150,8 @@ extension Model {
 
   private func rowLogits(_ prompt: Prompt, _ rows: [Int], intervening: Bool) throws -> Tensor {
     let tensor = try Tensor(uninitialized: [rows.count, configuration.vocabularySize])
-    try forEachBatch([prompt], captures: [], intervening: intervening, lookAtFinalNorm: false) { _, sequences, isNormed in
+    try forEachBatch([prompt], captures: [], intervening: intervening, lookAtFinalNorm: false) {
+      _, sequences, isNormed in
       try decoder.logits(of: rows.map { sequences[0].row + $0 }, isNormed: isNormed, into: tensor.mutablePointer)
     }
     return tensor

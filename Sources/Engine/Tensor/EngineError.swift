@@ -1,4 +1,5 @@
-/// An error the engine throws on bad input: a file, a shape, a name. It says what was asked, what was found and what to do.
+/// An error the engine throws on bad input: a file, a shape, a name. It says what was asked, what was found and what to
+/// do.
 ///
 /// ```swift
 /// throw EngineError(.shape, "matmul: columns of the left operand (576) differ from rows of the right one (640)")

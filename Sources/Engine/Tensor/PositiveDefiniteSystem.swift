@@ -20,7 +20,8 @@ public struct PositiveDefiniteSystem {
     dpotrf_(&upper, &size, &factor, &size, &info)
     guard info == 0 else {
       throw EngineError(
-        .numeric, "normal equations of order \(order) are not positive definite (leading minor \(info)); "
+        .numeric,
+        "normal equations of order \(order) are not positive definite (leading minor \(info)); "
           + "raise lambda or use more rows")
     }
   }
@@ -34,7 +35,8 @@ public struct PositiveDefiniteSystem {
       factor.withUnsafeBufferPointer { factor in
         let base = buffer.baseAddress!, factor = factor.baseAddress!
         parallelRanges(count, minimum: 16) { range in
-          var upper = CChar(bitPattern: UInt8(ascii: "U")), size = Int32(order), some = Int32(range.count), info = Int32(0)
+          var upper = CChar(bitPattern: UInt8(ascii: "U")), size = Int32(order), some = Int32(range.count),
+            info = Int32(0)
           dpotrs_(&upper, &size, &some, factor, &size, base + range.lowerBound * order, &size, &info)
         }
       }

@@ -1,4 +1,5 @@
-/// How two shapes line up by NumPy's rule: sizes are compared from the right; equal sizes match and a size of 1 repeats.
+/// How two shapes line up by NumPy's rule: sizes are compared from the right; equal sizes match and a size of 1
+/// repeats.
 struct Broadcast {
   let shape: [Int]
   /// Dimensions joined where both operands run on without a gap; the last one is the inner loop.

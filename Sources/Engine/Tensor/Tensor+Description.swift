@@ -22,7 +22,9 @@ public struct TensorSummary: Sendable, Equatable {
     }
     let number = Double(max(1, count - nan)), average = sum / number
     var spread = 0.0
-    for i in 0..<count where !source[i].isNaN { spread += (Double(source[i]) - average) * (Double(source[i]) - average) }
+    for i in 0..<count where !source[i].isNaN {
+      spread += (Double(source[i]) - average) * (Double(source[i]) - average)
+    }
     shape = tensor.shape
     mean = average
     standardDeviation = (spread / number).squareRoot()

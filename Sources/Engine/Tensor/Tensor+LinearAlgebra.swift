@@ -70,7 +70,8 @@ extension Tensor {
     let vectors = try cloned(), values = try Tensor.zeros([n])
     guard n > 0 else { return (values, vectors) }
     var job = CChar(bitPattern: UInt8(ascii: "V")), upper = CChar(bitPattern: UInt8(ascii: "U"))
-    var order = Int32(n), size = Int32(-1), wholeSize = Int32(-1), info = Int32(0), best: Float = 0, wholeBest = Int32(0)
+    var order = Int32(n), size = Int32(-1), wholeSize = Int32(-1), info = Int32(0), best: Float = 0,
+      wholeBest = Int32(0)
     ssyevd_(
       &job, &upper, &order, vectors.mutablePointer, &order, values.mutablePointer, &best, &size, &wholeBest,
       &wholeSize, &info)
@@ -80,7 +81,9 @@ extension Tensor {
     ssyevd_(
       &job, &upper, &order, vectors.mutablePointer, &order, values.mutablePointer, work.mutablePointer, &size, &whole,
       &wholeSize, &info)
-    guard info == 0 else { throw EngineError(.numeric, "eigh: no convergence on a matrix of shape \(shapeText(shape))") }
+    guard info == 0 else {
+      throw EngineError(.numeric, "eigh: no convergence on a matrix of shape \(shapeText(shape))")
+    }
     return (values, try vectors.transposed())
   }
 
@@ -120,7 +123,8 @@ extension Tensor {
     }
     guard difference <= 1e-3 * largest else {
       throw EngineError(
-        .numeric, "\(operation): the matrix is not symmetric: entries (\(place.0), \(place.1)) and (\(place.1), "
+        .numeric,
+        "\(operation): the matrix is not symmetric: entries (\(place.0), \(place.1)) and (\(place.1), "
           + "\(place.0)) differ by \(difference)")
     }
   }

@@ -30,16 +30,30 @@ extension Tensor {
   /// Number of NaN values.
   public func nanCount() -> Int { Int(reduced { $0.isNaN ? 1 : 0 }) }
 
-  public func sum(dimension: Int) throws -> Tensor { try reduced(dimension) { $0 } finish: { sum, _ in sum } }
+  public func sum(dimension: Int) throws -> Tensor {
+    try reduced(dimension) {
+      $0
+    } finish: { sum, _ in
+      sum
+    }
+  }
 
   /// Throws `.shape` where the dimension has no entries.
   public func mean(dimension: Int) throws -> Tensor {
     try requireElements("mean")
-    return try reduced(dimension) { $0 } finish: { $0 / Double($1) }
+    return try reduced(dimension) {
+      $0
+    } finish: {
+      $0 / Double($1)
+    }
   }
 
   public func norm(dimension: Int) throws -> Tensor {
-    try reduced(dimension) { $0 * $0 } finish: { sum, _ in sum.squareRoot() }
+    try reduced(dimension) {
+      $0 * $0
+    } finish: { sum, _ in
+      sum.squareRoot()
+    }
   }
 
   public func maximum(dimension: Int) throws -> Tensor { try extremes(dimension) { $0 > $1 }.values }

@@ -14,9 +14,9 @@ public struct Encoding: Sendable, Equatable {
   /// a token that is part of a character has the bytes it covers, one that covers nothing (a BOS we added) an empty
   /// range.
   public internal(set) var spans: [Range<Int>]
-  /// Bytes for which the vocabulary has no token at all (SmolLM2: 21 byte values, such as 0x04 and 0xFF), and those that
-  /// a pre-tokenizer removes: left out, and counted to the span of a neighbour. Zero means that decoding gives the text
-  /// back, but for what a normalizer changed.
+  /// Bytes for which the vocabulary has no token at all (SmolLM2: 21 byte values, such as 0x04 and 0xFF), and those
+  /// that a pre-tokenizer removes: left out, and counted to the span of a neighbour. Zero means that decoding gives the
+  /// text back, but for what a normalizer changed.
   public internal(set) var droppedBytes: Int
 
   public var count: Int { ids.count }

@@ -26,7 +26,8 @@ struct MergeList: Sendable {
   /// Appends one part of a merge, first the left one, then the right one.
   mutating func appendPart(_ write: (inout [UInt8]) throws -> Void) rethrows { try parts.appendBytes(write) }
 
-  /// The merges as pairs of tokens. `table`: the tokens they are made of, as `isByteLevel` says, by bytes or by spelling.
+  /// The merges as pairs of tokens. `table`: the tokens they are made of, as `isByteLevel` says, by bytes or by
+  /// spelling.
   /// Throws `.token` for a merge whose parts, or whose result, are no tokens.
   func pairs(in table: ByteStringTable, isByteLevel: Bool) throws -> PairTable {
     // Looking up half a million merges waits for memory most of the time: all threads do it.

@@ -1,7 +1,7 @@
 /// Regular expressions as `tokenizer.json` has them, in the syntax of Oniguruma (Ruby's), put into PCRE2's.
 ///
-/// Their Unicode classes differ (`\s` of PCRE2 holds U+180E, `\w` lacks marks), Ruby's `(?m)` is `(?s)`, and a class may
-/// hold another (`[a[bc]]`). What has no counterpart is refused: intersections `[a&&b]` and negated inner classes.
+/// Their Unicode classes differ (`\s` of PCRE2 holds U+180E, `\w` lacks marks), Ruby's `(?m)` is `(?s)`, and a class
+/// may hold another (`[a[bc]]`). What has no counterpart is refused: intersections `[a&&b]` and negated inner classes.
 struct OnigurumaSyntax {
   private static let space = #"\p{Z}\t-\r\x{85}"#
   /// Letters, marks, digits, connectors: the Alphabetic property and the rest of UTS 18's `\w`.

@@ -19,8 +19,8 @@ struct PreTokenizer: Sendable {
   /// The pieces are encoded byte by byte, not character by character.
   var isByteLevel = false
 
-  /// Calls `body` with the pieces of a text, in order: ranges of the text it is given, all of them UTF-8 or none. Throws
-  /// as `PatternMatcher` does.
+  /// Calls `body` with the pieces of a text, in order: ranges of the text it is given, all of them UTF-8 or none.
+  /// Throws as `PatternMatcher` does.
   func forEachPiece(
     of text: SourceText, matchers: [PatternMatcher], _ body: (SourceText, Range<Int>) throws -> Void
   ) throws {

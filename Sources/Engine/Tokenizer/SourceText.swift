@@ -1,4 +1,5 @@
-/// Bytes on their way to tokens, and where each comes from: a piece of the text itself, or what a normalizer made of it.
+/// Bytes on their way to tokens, and where each comes from: a piece of the text itself, or what a normalizer made of
+/// it.
 struct SourceText {
   let bytes: UnsafeBufferPointer<UInt8>
   /// Where the source of each byte ends in the original text, ascending; nil: byte i is byte `origin + i` of it.

@@ -3,8 +3,8 @@ import Foundation
 extension Tokenizer {
   /// Reads the tokenizer of a `.gguf` file, a `tokenizer.json`, or a Hugging Face folder that holds one.
   ///
-  /// Throws `.missing` where there is none, `.token` or `.file` where it is damaged or of an unknown type, and names the
-  /// file.
+  /// Throws `.missing` where there is none, `.token` or `.file` where it is damaged or of an unknown type, and names
+  /// the file.
   public convenience init(path: String) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {

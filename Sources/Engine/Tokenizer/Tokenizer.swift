@@ -5,8 +5,8 @@
 /// let encoding = try tokenizer.encode(Array("Hello world".utf8))     // .ids [19556, 905], .spans [0..<5, 5..<11]
 /// let bytes = try tokenizer.decode(encoding.ids)                      // "Hello world"
 /// ```
-/// A text is encoded in steps: special tokens are found, what stands between them is normalized (`Normalizer`), cut into
-/// pieces (`PreTokenizer`), and each piece is encoded (`BytePairModel`). Any bytes may be encoded, UTF-8 or not.
+/// A text is encoded in steps: special tokens are found, what stands between them is normalized (`Normalizer`), cut
+/// into pieces (`PreTokenizer`), and each piece is encoded (`BytePairModel`). Any bytes may be encoded, UTF-8 or not.
 public final class Tokenizer: Sendable {
   private let parts: TokenizerParts
   private let workspaces: WorkspacePool

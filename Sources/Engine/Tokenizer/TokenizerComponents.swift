@@ -1,5 +1,5 @@
-/// The `normalizer`, `pre_tokenizer`, `post_processor` and `decoder` of a `tokenizer.json`, read into steps. What is not
-/// known is refused by name, since leaving it out would give other tokens.
+/// The `normalizer`, `pre_tokenizer`, `post_processor` and `decoder` of a `tokenizer.json`, read into steps. What is
+/// not known is refused by name, since leaving it out would give other tokens.
 struct TokenizerComponents {
   private(set) var normalizer = Normalizer()
   private(set) var preTokenizer = PreTokenizer()

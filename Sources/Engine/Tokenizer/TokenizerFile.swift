@@ -14,7 +14,8 @@ struct TokenizerFile {
   private(set) var model: [String: JSONValue] = [:]
   private var hasVocabulary = false
 
-  /// Throws `.missing` where there is no file at `path`, `.file` where it is no JSON, `.token` where it is no BPE model.
+  /// Throws `.missing` where there is no file at `path`, `.file` where it is no JSON, `.token` where it is no BPE
+  /// model.
   init(path: String) throws {
     let file = try MappedFile(path: path)
     guard file.bytes.count <= Self.largestFile else {

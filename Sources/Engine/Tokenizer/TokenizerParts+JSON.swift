@@ -1,6 +1,6 @@
 extension TokenizerParts {
-  /// The parts of a tokenizer that a `tokenizer.json` describes, and the settings beside it. Throws `.token` where it is
-  /// damaged or uses what is not supported, `.file` where a key has the wrong type.
+  /// The parts of a tokenizer that a `tokenizer.json` describes, and the settings beside it. Throws `.token` where it
+  /// is damaged or uses what is not supported, `.file` where a key has the wrong type.
   init(_ file: TokenizerFile, settings: TokenizerSettings) throws {
     let components = try TokenizerComponents(file.sections)
     let vocabulary = try VocabularyByID(file)

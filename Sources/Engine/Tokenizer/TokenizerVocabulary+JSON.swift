@@ -2,8 +2,8 @@ import OrderedCollections
 
 /// A GGUF file's tokenizer as the Hugging Face libraries keep it.
 extension TokenizerVocabulary {
-  /// `tokenizer.json` of a tokenizer that gives the same ids. Throws `.token` where two tokens are spelt alike or one is
-  /// no UTF-8.
+  /// `tokenizer.json` of a tokenizer that gives the same ids. Throws `.token` where two tokens are spelt alike or one
+  /// is no UTF-8.
   func tokenizerJSON() throws -> [UInt8] {
     let kinds = try checkedKinds(), isByteLevel = model == "gpt2"
     // A character that only an unused token spells must not become that token.
@@ -102,7 +102,8 @@ extension TokenizerVocabulary {
     let split = step(
       "Split",
       [
-        "pattern": .object(["Regex": .string(splitting.pattern)]), "behavior": .string("Isolated"), "invert": .bool(false),
+        "pattern": .object(["Regex": .string(splitting.pattern)]), "behavior": .string("Isolated"),
+        "invert": .bool(false),
       ])
     return sequence("pretokenizers", [split, step("ByteLevel", byteLevelFlags)])
   }
@@ -129,7 +130,9 @@ extension TokenizerVocabulary {
   private func postProcessor(isByteLevel: Bool) throws -> JSONValue {
     guard let bos, try asksForBOS else { return isByteLevel ? step("ByteLevel", byteLevelFlags) : .null }
     let name = text(bos)
-    func token(_ type: Int) -> JSONValue { .object(["SpecialToken": .object(["id": name, "type_id": .integer(type)])]) }
+    func token(_ type: Int) -> JSONValue {
+      .object(["SpecialToken": .object(["id": name, "type_id": .integer(type)])])
+    }
     func body(_ id: String, _ type: Int) -> JSONValue {
       .object(["Sequence": .object(["id": .string(id), "type_id": .integer(type)])])
     }
@@ -143,7 +146,8 @@ extension TokenizerVocabulary {
       ])
   }
 
-  /// Calls `body` with the parts of each merge, the most important first: the file's own, or those that scores stand for.
+  /// Calls `body` with the parts of each merge, the most important first: the file's own, or those that scores stand
+  /// for.
   private func forEachMerge(
     _ kinds: [Kind], _ body: (_ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>) throws -> Void
   ) throws {
@@ -171,9 +175,10 @@ private struct ScoredMerge {
   let rightLength: Int
   let score: Float
 
-  /// Every way to make a normal token of two, in the order of transformers' conversion (`generate_merges`): by score, then by
-  /// the left part's length, then by the right part's, the highest first.
-  static func all(of tokens: ByteStringList, scores: [Float], kinds: [TokenizerVocabulary.Kind]) throws -> [ScoredMerge] {
+  /// Every way to make a normal token of two, in the order of transformers' conversion (`generate_merges`): by score,
+  /// then by the left part's length, then by the right part's, the highest first.
+  static func all(of tokens: ByteStringList, scores: [Float], kinds: [TokenizerVocabulary.Kind]) throws -> [ScoredMerge]
+  {
     let table = try ByteStringTable(tokens) { kinds[$0] == .normal }
     var merges: [ScoredMerge] = []
     tokens.bytes.withUnsafeBufferPointer { bytes in

@@ -19,8 +19,8 @@ extension Adapter {
       tensors.append((Adapter.prefix + update.down.name, update.down.value))
       tensors.append((Adapter.prefix + update.up.name, up))
     }
-    // PEFT scales by alpha / rank; modules with a rank or scale of their own (from a file with patterns or use_rslora) are
-    // named one by one.
+    // PEFT scales by alpha / rank; modules with a rank or scale of their own (from a file with patterns or use_rslora)
+    // are named one by one.
     var ranks: OrderedDictionary<String, JSONValue> = [:], alphas: OrderedDictionary<String, JSONValue> = [:]
     for update in updates {
       if update.rank != rank { ranks[update.module.name] = .integer(update.rank) }
@@ -33,8 +33,10 @@ extension Adapter {
       "fan_in_fan_out": .bool(updates.contains { $0.module.name.contains(".c_") }),  // GPT-2's matrices are transposed
       "inference_mode": .bool(true), "init_lora_weights": .bool(true),
       "layers_to_transform": layers.map { .array($0.map { .integer($0) }) } ?? .null,
-      "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha), "lora_dropout": .number(dropout), "modules_to_save": .null,
-      "peft_type": .string("LORA"), "r": .integer(rank), "rank_pattern": .object(ranks), "target_modules": .array(targets.map { .string($0) }),
+      "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha), "lora_dropout": .number(dropout),
+      "modules_to_save": .null,
+      "peft_type": .string("LORA"), "r": .integer(rank), "rank_pattern": .object(ranks),
+      "target_modules": .array(targets.map { .string($0) }),
       "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
     ]
     // The weights come into place while the settings are complete beside theirs: both or neither.
@@ -51,8 +53,8 @@ extension Adapter {
     [settingsName, weightsName].allSatisfy { access("\(folder)/\($0)", F_OK) == 0 }
   }
 
-  /// Reads a folder of PEFT's or ours for a model. Throws `.missing` where a file is absent, `.file` for a damaged one or a
-  /// kind of adapter that is not low-rank updates of linear maps, `.argument` for one of another model.
+  /// Reads a folder of PEFT's or ours for a model. Throws `.missing` where a file is absent, `.file` for a damaged one
+  /// or a kind of adapter that is not low-rank updates of linear maps, `.argument` for one of another model.
   public convenience init(folder: String, for model: Model) throws {
     for name in [Adapter.settingsName, Adapter.weightsName] where access("\(folder)/\(name)", F_OK) != 0 {
       throw EngineError(.missing, "\(folder) is no adapter folder: it has no \(name)")
@@ -68,7 +70,9 @@ extension Adapter {
     if let bias = try settings.string(ifPresent: "bias"), bias != "none" {
       throw refuse("bias is \(bias): biases that are trained along are not supported")
     }
-    if let start = settings.value["init_lora_weights"]?.string, ["pissa", "olora", "corda", "loftq"].contains(where: start.lowercased().hasPrefix) {
+    if let start = settings.value["init_lora_weights"]?.string,
+      ["pissa", "olora", "corda", "loftq"].contains(where: start.lowercased().hasPrefix)
+    {
       throw refuse(
         "init_lora_weights is \(start): such an adapter belongs to base weights that PEFT changed when it was made; convert "
           + "it with PEFT's path_initial_model_for_weight_conversion")
@@ -80,8 +84,11 @@ extension Adapter {
     // In the file's order: the first that fits counts. Other regular expressions than plain names are not tried.
     var patterns: [(name: String, alpha: Double)] = []
     for (name, value) in try settings.object(ifPresent: "alpha_pattern")?.value.object ?? [:] {
-      guard let alpha = value.double, alpha.isFinite, name.allSatisfy({ $0.isLetter || $0.isNumber || "._-".contains($0) }) else {
-        throw refuse("alpha_pattern has \(jsonQuoted(name)); names of modules or their last parts with a number are supported")
+      guard let alpha = value.double, alpha.isFinite,
+        name.allSatisfy({ $0.isLetter || $0.isNumber || "._-".contains($0) })
+      else {
+        throw refuse(
+          "alpha_pattern has \(jsonQuoted(name)); names of modules or their last parts with a number are supported")
       }
       patterns.append((name, alpha))
     }
@@ -94,11 +101,13 @@ extension Adapter {
       guard let name = names.first(where: { file.shape(of: $0 + ".lora_A.weight") != nil }) else { continue }
       let downName = name + ".lora_A.weight", upName = name + ".lora_B.weight"
       let shape = file.shape(of: downName) ?? [], own = shape.first ?? 0
-      guard (1...4096).contains(own), shape == [own, module.inputs], file.shape(of: upName) == [module.outputs, own] else {
+      guard (1...4096).contains(own), shape == [own, module.inputs], file.shape(of: upName) == [module.outputs, own]
+      else {
         throw EngineError(
           .argument,
           "\(folder): \(module.name) has updates \(shapeText(shape)) and \(shapeText(file.shape(of: upName) ?? [])); for "
-            + "\(model.name) they must be [r, \(module.inputs)] and [\(module.outputs), r]: it is an adapter of another model")
+            + "\(model.name) they must be [r, \(module.inputs)] and [\(module.outputs), r]: it is an adapter of another model"
+        )
       }
       used.formUnion([downName, upName])
       var up = try file.tensor(upName)
@@ -111,7 +120,8 @@ extension Adapter {
     }
     if let other = file.names.first(where: { !used.contains($0) }) {
       throw EngineError(
-        .argument, "\(folder): tensor \(other) belongs to no linear map of \(model.name)'s blocks: the adapter is of another "
+        .argument,
+        "\(folder): tensor \(other) belongs to no linear map of \(model.name)'s blocks: the adapter is of another "
           + "model, or of another kind")
     }
     guard !updates.isEmpty else { throw refuse("the adapter has no updates") }

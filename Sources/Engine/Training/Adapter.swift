@@ -27,23 +27,30 @@ public final class Adapter: @unchecked Sendable {
   }
 
   /// A fresh adapter: A uniform in ±1/√inputs as PEFT draws it, B zero. `targets`: last parts of module names, nil for
-  /// all linear maps of the blocks; `layers`: nil for all. Throws `.argument` for sizes out of range or unknown targets.
+  /// all linear maps of the blocks; `layers`: nil for all. Throws `.argument` for sizes out of range or unknown
+  /// targets.
   public convenience init(
     for model: Model, rank: Int = 16, alpha: Double = 32, dropout: Double = 0, targets: [String]? = nil,
     layers: [Int]? = nil, seed: Int = 0
   ) throws {
     guard (1...4096).contains(rank) else { throw EngineError(.argument, "rank is \(rank); 1 to 4096 are possible") }
-    guard alpha.isFinite, alpha > 0 else { throw EngineError(.argument, "alpha is \(alpha), expected a positive number") }
-    guard (0..<1).contains(dropout) else { throw EngineError(.argument, "dropout is \(dropout), expected 0 to below 1") }
+    guard alpha.isFinite, alpha > 0 else {
+      throw EngineError(.argument, "alpha is \(alpha), expected a positive number")
+    }
+    guard (0..<1).contains(dropout) else {
+      throw EngineError(.argument, "dropout is \(dropout), expected 0 to below 1")
+    }
     let modules = try LinearModule.all(model.decoder.weights.source)
     let known = modules.map(\.target).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
     for target in targets ?? [] where !known.contains(target) {
       throw EngineError(
-        .argument, "targets: \(model.name) has no linear map \(target)\(suggestion(for: target, in: known)) "
+        .argument,
+        "targets: \(model.name) has no linear map \(target)\(suggestion(for: target, in: known)) "
           + "(it has \(known.joined(separator: ", ")))")
     }
     for layer in layers ?? [] where !(0..<model.configuration.layerCount).contains(layer) {
-      throw EngineError(.argument, "layers: \(model.name) has layers 0 to \(model.configuration.layerCount - 1), not \(layer)")
+      throw EngineError(
+        .argument, "layers: \(model.name) has layers 0 to \(model.configuration.layerCount - 1), not \(layer)")
     }
     let chosen = modules.filter {
       targets?.contains($0.target) != false && layers?.contains($0.layer) != false
@@ -52,7 +59,8 @@ public final class Adapter: @unchecked Sendable {
     var generator = RandomGenerator(seed: seed)
     let updates = try chosen.map { module in
       let bound = 1 / Float(module.inputs).squareRoot()
-      let down = try Tensor.uniform([rank, module.inputs], in: -bound..<bound, seed: Int(truncatingIfNeeded: generator.next()))
+      let down = try Tensor.uniform(
+        [rank, module.inputs], in: -bound..<bound, seed: Int(truncatingIfNeeded: generator.next()))
       return try LowRankUpdate(
         module, rank: rank, scale: Float(alpha) / Float(rank), down: down, up: try Tensor.zeros([module.outputs, rank]))
     }
@@ -104,13 +112,15 @@ extension Model {
   func check(_ adapter: Adapter) throws {
     if !adapter.baseHash.isEmpty, adapter.baseHash != baseHash {
       throw EngineError(
-        .argument, "the adapter was made for \(adapter.baseName) with hash \(adapter.baseHash.prefix(12)), not for \(name) "
+        .argument,
+        "the adapter was made for \(adapter.baseName) with hash \(adapter.baseHash.prefix(12)), not for \(name) "
           + "with hash \(baseHash.prefix(12))")
     }
     let modules = Dictionary(
       uniqueKeysWithValues: try LinearModule.all(decoder.weights.source).map { ($0.name, $0) })
     for update in adapter.updates where modules[update.module.name] != update.module {
-      throw EngineError(.argument, "the adapter changes \(update.module.name), which \(name) does not have in that shape")
+      throw EngineError(
+        .argument, "the adapter changes \(update.module.name), which \(name) does not have in that shape")
     }
   }
 }

@@ -8,8 +8,8 @@ struct ScoredRow {
   let weight: Float
 }
 
-/// Walks a recorded forward pass backwards: the adjoint of every operation of `Decoder`, block by block, over buffers of
-/// the same shapes as the decoder's own.
+/// Walks a recorded forward pass backwards: the adjoint of every operation of `Decoder`, block by block, over buffers
+/// of the same shapes as the decoder's own.
 ///
 /// Gradients go to the parameters that are asked for, to low-rank updates that are learning, and to captures,
 /// which see the gradient of the loss with respect to a site's activations.
@@ -35,7 +35,8 @@ final class Backpropagation {
   }
 
   /// Gradients after `decoder.forward(tokens, sequences, record: forwardRecord)`, of the sum of weighted negative
-  /// log-likelihoods of `scored`, or of weighted divergences from the teacher, which is returned. `deepest`: blocks below it are left out.
+  /// log-likelihoods of `scored`, or of weighted divergences from the teacher, which is returned. `deepest`: blocks
+  /// below it are left out.
   func run(
     _ tokens: [Int], _ sequences: [BatchSequence], _ scored: [ScoredRow], plan: HookPlan?, deepest: Int
   ) throws -> Double {
@@ -61,7 +62,8 @@ final class Backpropagation {
   ) throws -> Double {
     let c = decoder.configuration, d = c.dModel, vocabulary = c.vocabularySize, g = gradients
     let matrix = try decoder.weights.unembedding(), back = try decoder.weights.transposedUnembedding()
-    let stream = try workspace.tensor([max(1, scored.count), d]), normed = try workspace.tensor([max(1, scored.count), d])
+    let stream = try workspace.tensor([max(1, scored.count), d]),
+      normed = try workspace.tensor([max(1, scored.count), d])
     let upstream = try workspace.tensor([max(1, scored.count), d])
     for (i, item) in scored.enumerated() {
       (stream.mutablePointer + i * d).update(from: decoder.workspace.stream + item.row * d, count: d)
@@ -85,7 +87,8 @@ final class Backpropagation {
           let item = scored[start + i], row = base + i * vocabulary
           if cap > 0 { ck_soft_cap(vocabulary, row, cap) }
           let loss = others.map { ck_distillation_backward(vocabulary, row, $0 + i * vocabulary, item.weight, cap) }
-          losses[i] = Double(item.weight)
+          losses[i] =
+            Double(item.weight)
             * (loss ?? ck_cross_entropy_backward(vocabulary, row, item.target, item.weight, cap))
         }
       }
@@ -101,7 +104,9 @@ final class Backpropagation {
     }
     if let plan, plan.isUsed(.finalNorm, layer: nil) {
       g.normed.update(repeating: 0, count: rows * d)
-      for (i, item) in scored.enumerated() { (g.normed + item.row * d).update(from: upstream.pointer + i * d, count: d) }
+      for (i, item) in scored.enumerated() {
+        (g.normed + item.row * d).update(from: upstream.pointer + i * d, count: d)
+      }
       try plan.visit(.finalNorm, layer: nil, sequences, g.normed, stride: d)
     }
     try normBackward(
@@ -328,7 +333,8 @@ final class Backpropagation {
         ck_rms_norm_backward(count, d, x + at, d, norm.weight, epsilon, dy + at, d, dx + at, d, adding, weightSums)
       } else {
         ck_layer_norm_backward(
-          count, d, x + at, d, norm.weight, epsilon, dy + at, d, dx + at, d, adding, weightSums, weightSums.map { $0 + d })
+          count, d, x + at, d, norm.weight, epsilon, dy + at, d, dx + at, d, adding, weightSums,
+          weightSums.map { $0 + d })
       }
     }
     guard let sums else { return }

@@ -1,7 +1,7 @@
 import CKernels
 
-/// Dropout of an adapter's inputs (Srivastava et al. 2014, scaled while training): which values fall out follows from the
-/// seed, the module and the place alone, so that the backward pass makes the same choice again.
+/// Dropout of an adapter's inputs (Srivastava et al. 2014, scaled while training): which values fall out follows from
+/// the seed, the module and the place alone, so that the backward pass makes the same choice again.
 struct Dropout {
   let probability: Float
   /// Another one for every step.
@@ -17,7 +17,8 @@ struct Dropout {
   }
 
   func drop(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, rows: Int, module: LinearModule) {
-    let stream = seed &* 0x9E37_79B9_7F4A_7C15
+    let stream =
+      seed &* 0x9E37_79B9_7F4A_7C15
       &+ UInt64(module.layer * BlockMatrix.allCases.count + module.matrix.rawValue) << 32 &+ UInt64(module.first)
     parallelRanges(rows * module.inputs, minimum: 1 << 14) { range in
       ck_dropout(range.count, x + range.lowerBound, y + range.lowerBound, stream, UInt64(range.lowerBound), probability)

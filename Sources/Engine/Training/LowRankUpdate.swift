@@ -1,7 +1,7 @@
 import CKernels
 
-/// A linear map of a block that an adapter may change: a checkpoint's module, and where its outputs stand in the block's
-/// matrix.
+/// A linear map of a block that an adapter may change: a checkpoint's module, and where its outputs stand in the
+/// block's matrix.
 struct LinearModule: Sendable, Equatable {
   /// As in the checkpoint, without `.weight`: `model.layers.0.self_attn.q_proj`.
   let name: String
@@ -97,8 +97,8 @@ final class LowRankUpdate: @unchecked Sendable {
       into: y + module.first, ldy: ldy, adding: true)
   }
 
-  /// Adds the gradient of x to `dx`, from the gradient `dy` of the matrix's result, `[rows, ldy]`; where it is learning,
-  /// also the gradients of A and B to theirs.
+  /// Adds the gradient of x to `dx`, from the gradient `dy` of the matrix's result, `[rows, ldy]`; where it is
+  /// learning, also the gradients of A and B to theirs.
   func backward(
     _ x: UnsafePointer<Float>, rows: Int, dy: UnsafePointer<Float>, ldy: Int, dx: UnsafeMutablePointer<Float>,
     workspace: Workspace

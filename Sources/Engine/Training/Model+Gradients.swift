@@ -22,12 +22,15 @@ extension Model {
     try check(prompts)
     try refuseInterventions("gradients")
     let total = zip(prompts, scoredFrom).reduce(0) { $0 + max(0, $1.0.tokens.count - max(1, $1.1)) }
-    guard total > 0 else { throw EngineError(.argument, "gradients: no token is scored; texts need at least two tokens") }
+    guard total > 0 else {
+      throw EngineError(.argument, "gradients: no token is scored; texts need at least two tokens")
+    }
     for capture in captures where capture.site.isAttentionMatrix {
       throw EngineError(.argument, "gradients are not kept at \(capture.site.rawValue); z, q, k and v have them")
     }
     let workspace = Workspace()
-    let parameters = names.isEmpty
+    let parameters =
+      names.isEmpty
       ? nil : try ParameterGradients(decoder.weights.source, names: names, workspace: workspace)
     let lengths = prompts.map(\.tokens.count)
     let longest = max(lengths.max() ?? 0, min(Model.batchRows, lengths.reduce(0, +)))
@@ -53,7 +56,8 @@ extension Model {
   func refuseInterventions(_ what: String) throws {
     guard interventions.isEmpty else {
       throw EngineError(
-        .argument, "\(what): \(name) has \(interventions.entries.count) interventions, which gradients do not pass "
+        .argument,
+        "\(what): \(name) has \(interventions.entries.count) interventions, which gradients do not pass "
           + "through; remove them first")
     }
   }

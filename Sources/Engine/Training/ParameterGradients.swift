@@ -13,7 +13,8 @@ final class ParameterGradients {
     let shapes = try CheckpointLayout(source).shapes
     for name in names {
       guard let shape = shapes[name] else {
-        throw EngineError(.missing, "\(source.path) has no parameter \(name)\(suggestion(for: name, in: Array(shapes.keys)))")
+        throw EngineError(
+          .missing, "\(source.path) has no parameter \(name)\(suggestion(for: name, in: Array(shapes.keys)))")
       }
       tensors[name] = try Tensor.zeros(shape)
     }

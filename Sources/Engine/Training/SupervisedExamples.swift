@@ -28,11 +28,13 @@ public struct SupervisedExamples: Sendable {
     }
   }
 
-  /// Adds a prompt and its completion. With `chat` the prompt is a user turn of `template`, else of the model's own, and
-  /// the completion is followed by the token that ends a turn; without, by the end-of-text token where there is one.
-  /// A completion that is not `isWhole` has no end to learn. Throws `.missing` without a tokenizer, `.template`, and `.argument` for an empty completion.
+  /// Adds a prompt and its completion. With `chat` the prompt is a user turn of `template`, else of the model's own,
+  /// and the completion is followed by the token that ends a turn; without, by the end-of-text token where there is
+  /// one. A completion that is not `isWhole` has no end to learn. Throws `.missing` without a tokenizer, `.template`,
+  /// and `.argument` for an empty completion.
   public mutating func add(
-    prompt: [UInt8], completion: [UInt8], isWhole: Bool = true, model: Model, chat: Bool, template: ChatTemplate? = nil, limit: Int
+    prompt: [UInt8], completion: [UInt8], isWhole: Bool = true, model: Model, chat: Bool, template: ChatTemplate? = nil,
+    limit: Int
   ) throws {
     let tokenizer = try model.requireTokenizer()
     let template = chat ? template ?? model.template : nil
@@ -45,7 +47,9 @@ public struct SupervisedExamples: Sendable {
     guard !tail.isEmpty else { throw EngineError(.argument, "an example's completion is empty") }
     let isPrefix = whole.tokens.starts(with: start.tokens)
     var tokens = isPrefix ? whole.tokens : start.tokens + tail
-    if isWhole, let end = template.flatMap({ $0.endOfTurn(tokenizer) }) ?? tokenizer.endTokens.first { tokens.append(end) }
+    if isWhole, let end = template.flatMap({ $0.endOfTurn(tokenizer) }) ?? tokenizer.endTokens.first {
+      tokens.append(end)
+    }
     add(tokens: tokens, scoredFrom: start.tokens.count, limit: limit)
   }
 

@@ -1,7 +1,7 @@
 import CKernels
 
-/// A model whose next-token distributions another model learns in place of the tokens themselves (Hinton et al. 2015, at
-/// temperature 1): the loss is KL(teacher || model), averaged over scored tokens.
+/// A model whose next-token distributions another model learns in place of the tokens themselves (Hinton et al. 2015,
+/// at temperature 1): the loss is KL(teacher || model), averaged over scored tokens.
 final class Teacher {
   private let model: Model
   private let workspace = Workspace()

@@ -24,13 +24,14 @@ public final class Trainer {
   public private(set) var step = 0
 
   /// Trains `adapter` on a frozen model, with those attached before left as they are; or, without one, all tensors of a
-  /// model whose weights are in memory (`Model.trainable()`). `teacher`: its next-token distributions are learnt in place of
-  /// the scored tokens themselves.
+  /// model whose weights are in memory (`Model.trainable()`). `teacher`: its next-token distributions are learnt in
+  /// place of the scored tokens themselves.
   ///
   /// Throws `.argument` for an empty list, examples without a scored token, interventions on the model, and a teacher
   /// with other tokens.
   public init(
-    _ model: Model, adapter: Adapter?, teacher: Model? = nil, _ examples: [SupervisedExample], _ options: TrainingOptions
+    _ model: Model, adapter: Adapter?, teacher: Model? = nil, _ examples: [SupervisedExample],
+    _ options: TrainingOptions
   ) throws {
     self.options = try options.checked()
     guard !examples.isEmpty else { throw EngineError(.argument, "training: there are no examples") }
@@ -69,10 +70,11 @@ public final class Trainer {
   }
 
   /// Trains to the end, or until `onStep` returns false. A checkpoint of the same training in `options.checkpoint` is
-  /// continued; one is written every so often, where `onStep` ends the training, and before any error is thrown, Ctrl-C's
-  /// `.interrupted` included. It stays until `removeCheckpoint`, so that what was learnt can be saved first. Returns the
-  /// last step's progress; nil where nothing was left to do. Throws `.numeric` where the loss is no number: parameters are
-  /// then as they were before that step.
+  /// continued; one is written every so often, where `onStep` ends the training, and before any error is thrown,
+  /// Ctrl-C's
+  /// `.interrupted` included. It stays until `removeCheckpoint`, so that what was learnt can be saved first. Returns
+  /// the last step's progress; nil where nothing was left to do. Throws `.numeric` where the loss is no number:
+  /// parameters are then as they were before that step.
   @discardableResult
   public func run(onStep: ((TrainingProgress) throws -> Bool)? = nil) throws -> TrainingProgress? {
     let started = Date()
@@ -95,8 +97,10 @@ public final class Trainer {
         for parameter in parameters { parameter.clearGradient() }
         try saveCheckpoint()
         throw EngineError(
-          .numeric, "training: the loss of step \(step + 1) of \(steps) is \(loss), its gradient's length \(norm); nothing "
-            + "was changed in this step. A lower lr or clip may help (lr \(options.learningRate), clip \(options.clip))")
+          .numeric,
+          "training: the loss of step \(step + 1) of \(steps) is \(loss), its gradient's length \(norm); nothing "
+            + "was changed in this step. A lower lr or clip may help (lr \(options.learningRate), clip \(options.clip))"
+        )
       }
       if norm > options.clip { scale(by: Float(options.clip / norm)) }
       let rate = options.rate(at: step, of: steps)
@@ -217,7 +221,8 @@ public final class Trainer {
   ) -> String {
     var hash = SHA256()
     let o = options
-    var text = "\(model.baseHash) \(model.precision) \(o.epochs) \(o.learningRate) \(o.batch) \(o.warmup) \(o.schedule) "
+    var text =
+      "\(model.baseHash) \(model.precision) \(o.epochs) \(o.learningRate) \(o.batch) \(o.warmup) \(o.schedule) "
       + "\(o.weightDecay) \(o.clip) \(o.seed)"
     for other in model.adapters where other !== adapter { text += " + \(other.hash)" }
     if let teacher { text += " taught by \(teacher.hash) \(teacher.precision)" }

@@ -34,13 +34,15 @@ enum TrainingCheckpoint {
     }
     guard known == recipe else {
       throw EngineError(
-        .argument, "\(file.path) is the checkpoint, at step \(step), of a training with another model, examples or "
+        .argument,
+        "\(file.path) is the checkpoint, at step \(step), of a training with another model, examples or "
           + "settings: repeat that call to go on with it, use another folder, or delete the file")
     }
     for parameter in parameters {
       for name in [parameter.name, parameter.name + "#m", parameter.name + "#v"]
       where file.shape(of: name) != parameter.value.shape {
-        throw EngineError(.file, "\(file.path): \(name) is missing or has another shape; delete the file to start again")
+        throw EngineError(
+          .file, "\(file.path): \(name) is missing or has another shape; delete the file to start again")
       }
     }
     for (i, parameter) in parameters.enumerated() {

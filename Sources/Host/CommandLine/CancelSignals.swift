@@ -1,8 +1,8 @@
 import CKernels
 import Foundation
 
-/// Ctrl-C, a closed terminal and `kill` for work outside Lua: they set the flag that long work polls, so that it can end
-/// its children and leave nothing half done.
+/// Ctrl-C, a closed terminal and `kill` for work outside Lua: they set the flag that long work polls, so that it can
+/// end its children and leave nothing half done.
 enum CancelSignals {
   static func install() {
     var action = sigaction()

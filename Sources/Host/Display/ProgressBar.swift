@@ -73,7 +73,8 @@ final class ProgressBar {
 
   /// `label ━━━━━━━╸      14/26  3.2/s  0:04 left`, at most `width` columns.
   func line(width: Int) -> String {
-    let seconds = Double((ContinuousClock.now - started).components.seconds)
+    let seconds =
+      Double((ContinuousClock.now - started).components.seconds)
       + Double((ContinuousClock.now - started).components.attoseconds) * 1e-18
     let rate = seconds > 0 ? Double(done) / seconds : 0
     var tail = total.map { "\(amount(min(done, $0)))/\(amount($0))" } ?? amount(done)

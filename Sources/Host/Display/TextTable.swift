@@ -36,7 +36,8 @@ struct TextTable {
     ]
     for row in shown.indices { lines.append(trimmed(line(columns.indices.map { texts[$0][row] }))) }
     if shown.count < table.rows.count {
-      lines.append(terminal.styled("\(terminal.hasUnicode ? "…" : "...") \(table.rows.count - shown.count) more rows", .dim))
+      lines.append(
+        terminal.styled("\(terminal.hasUnicode ? "…" : "...") \(table.rows.count - shown.count) more rows", .dim))
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -76,7 +77,8 @@ struct TextTable {
     let sizes = values.map(abs).filter { $0 > 0 }
     guard let largest = sizes.max(), let smallest = sizes.min() else { return 0 }
     if largest >= 1e9 || largest < 1e-4 || smallest < largest * 1e-6 { return nil }
-    let decimals = max(0, min(6, 3 - Int(floor(log10(largest))))) + (largest >= 1 && largest < 10 && smallest < 0.01 ? 1 : 0)
+    let decimals =
+      max(0, min(6, 3 - Int(floor(log10(largest))))) + (largest >= 1 && largest < 10 && smallest < 0.01 ? 1 : 0)
     let texts = values.map { fixed($0, decimals) }
     let zeros = texts.map { text in text.contains(".") ? text.reversed().prefix { $0 == "0" }.count : 0 }.min() ?? 0
     return max(0, decimals - zeros)

@@ -67,7 +67,9 @@ enum Gnuplot {
       lines += values.enumerated().filter(\.element.isFinite).map { "\($0.offset) \($0.element)" }
       lines += ["EOD", values.contains(where: \.isFinite) ? "plot $data using 1:2 with boxes" : "plot [0:1] [0:1] 1/0"]
     case .heatmap(let values, let rowLabels, let columnLabels):
-      lines += ["set palette defined (0 '#00204c', 1 '#575d6d', 2 '#a59c74', 3 '#ffe945')", "unset key", "set border 0"]
+      lines += [
+        "set palette defined (0 '#00204c', 1 '#575d6d', 2 '#a59c74', 3 '#ffe945')", "unset key", "set border 0",
+      ]
       if !rowLabels.isEmpty { lines.append("set ytics (\(tics(rowLabels)))") }
       if !columnLabels.isEmpty { lines.append("set xtics rotate by -35 (\(tics(columnLabels)))") }
       lines += ["set yrange [*:*] reverse", "set autoscale fix", "$data << EOD"]

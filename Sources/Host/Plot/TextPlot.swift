@@ -74,7 +74,8 @@ struct TextPlot {
   }
 
   private func xAxis(_ axis: Axis, margin: Int, columns: Int) -> [String] {
-    var rule = Array(repeating: "─", count: columns), labels = Array(repeating: Character(" "), count: columns + margin + 10)
+    var rule = Array(repeating: "─", count: columns),
+      labels = Array(repeating: Character(" "), count: columns + margin + 10)
     var end = 0
     for tick in axis.ticks(max(2, columns / 12)) {
       let column = min(columns - 1, Int((axis.fraction(tick) * Double(columns - 1)).rounded()))
@@ -143,10 +144,12 @@ struct TextPlot {
     if let first = columnLabels.first, let last = columnLabels.last, columnLabels.count > 1 {
       let drawn = (columns + merge - 1) / merge * perCell
       let gap = max(1, drawn - displayWidth(oneLine(first)) - displayWidth(oneLine(last)))
-      lines.append(String(repeating: " ", count: margin + 1) + oneLine(first) + String(repeating: " ", count: gap) + oneLine(last))
+      lines.append(
+        String(repeating: " ", count: margin + 1) + oneLine(first) + String(repeating: " ", count: gap) + oneLine(last))
     }
     let scale = (0...8).map { shade(Double($0) / 8, width: 2) }.joined()
-    lines.append(String(repeating: " ", count: margin + 1) + "\(shortNumber(axis.low)) \(scale) \(shortNumber(axis.high))")
+    lines.append(
+      String(repeating: " ", count: margin + 1) + "\(shortNumber(axis.low)) \(scale) \(shortNumber(axis.high))")
     return terminal.hasUnicode ? lines : lines.map(ascii)
   }
 
@@ -166,7 +169,8 @@ struct TextPlot {
   /// The drawing for terminals without Unicode.
   private func ascii(_ line: String) -> String {
     let replacements: [Character: Character] = [
-      "│": "|", "┤": "+", "└": "+", "─": "-", "┬": "+", "█": "#", "░": ".", "▒": ":", "▓": "*", "━": "-", "·": ".", "…": "~",
+      "│": "|", "┤": "+", "└": "+", "─": "-", "┬": "+", "█": "#", "░": ".", "▒": ":", "▓": "*", "━": "-", "·": ".",
+      "…": "~",
       "▏": "#", "▎": "#", "▍": "#", "▌": "#", "▋": "#", "▊": "#", "▉": "#",
     ]
     return String(line.map { replacements[$0] ?? $0 })

@@ -7,8 +7,8 @@ struct Entry {
   let chunks: [String]
 
   /// A single line is one chunk. Several lines (a paste) are one chunk that returns its last expression, if it ends in
-  /// one; else one chunk, if they are one; else, with expressions between the statements, the pieces that are complete by
-  /// themselves. Where a piece has a syntax error it is the whole text, so that nothing runs and the error is shown.
+  /// one; else one chunk, if they are one; else, with expressions between the statements, the pieces that are complete
+  /// by themselves. Where a piece has a syntax error it is the whole text, so that nothing runs and the error is shown.
   init(_ text: String, check: (String) -> SourceCheck) {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     guard lines.count > 1, !check("return " + text).isComplete else {
@@ -58,10 +58,14 @@ struct Entry {
   static func withoutPrompts(_ text: String, check: (String) -> SourceCheck) -> String {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     func stripped(_ line: String) -> String? {
-      for prompt in [Prompt.prompt, Prompt.continuation] where line.hasPrefix(prompt) { return String(line.dropFirst(prompt.count)) }
+      for prompt in [Prompt.prompt, Prompt.continuation] where line.hasPrefix(prompt) {
+        return String(line.dropFirst(prompt.count))
+      }
       return line == ">" || line == ".." ? "" : nil
     }
-    guard let first = lines.first(where: { !$0.allSatisfy(\.isWhitespace) }), first.hasPrefix(">"), stripped(first) != nil else {
+    guard let first = lines.first(where: { !$0.allSatisfy(\.isWhitespace) }), first.hasPrefix(">"),
+      stripped(first) != nil
+    else {
       return text
     }
     var result: [String] = [], statement = ""

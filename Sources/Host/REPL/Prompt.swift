@@ -29,7 +29,8 @@ final class Prompt {
   /// Runs until the end of input or `os.exit`; the exit code.
   func run() -> Int32 {
     if isTerminal {
-      output.write("\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, Ctrl-D leaves.\n")
+      output.write(
+        "\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, Ctrl-D leaves.\n")
     }
     while true {
       switch readEntry() {

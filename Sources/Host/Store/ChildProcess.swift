@@ -8,7 +8,9 @@ struct ChildProcess {
   private let pid: pid_t
 
   /// Finds `program` on the PATH of `environment` and starts it. Throws `.missing` when there is no such program.
-  init(_ program: String, _ arguments: [String], environment: [String: String], log: String, input: String = "/dev/null") throws {
+  init(
+    _ program: String, _ arguments: [String], environment: [String: String], log: String, input: String = "/dev/null"
+  ) throws {
     guard let path = ChildProcess.find(program, environment: environment) else {
       throw EngineError(.missing, "there is no program '\(program)' on the PATH")
     }

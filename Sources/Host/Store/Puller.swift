@@ -148,7 +148,8 @@ struct Puller {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
       throw EngineError(
-        .file, "the folder \(path) cannot be made: \(error.localizedDescription). Set ACTHOST_HOME to one you can write")
+        .file, "the folder \(path) cannot be made: \(error.localizedDescription). Set ACTHOST_HOME to one you can write"
+      )
     }
   }
 

@@ -66,7 +66,9 @@ struct WheelDownload {
   private func findWheel() -> String? {
     let prefix = package.name.replacingOccurrences(of: "-", with: "_") + "-" + package.version + "-"
     let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return files.first { $0.lowercased().hasPrefix(prefix.lowercased()) && $0.hasSuffix(".whl") }.map { "\(folder)/\($0)" }
+    return files.first { $0.lowercased().hasPrefix(prefix.lowercased()) && $0.hasSuffix(".whl") }.map {
+      "\(folder)/\($0)"
+    }
   }
 
   /// Bytes in pip's scratch folder and of the finished wheel.
@@ -106,5 +108,6 @@ struct WheelDownload {
 private func lastLine(of text: String) -> String {
   let lines = text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
   let errors = lines.filter { $0.hasPrefix("ERROR:") }
-  return errors.first.map { String($0.dropFirst(6)).trimmingCharacters(in: .whitespaces) } ?? lines.last ?? "it said nothing"
+  return errors.first.map { String($0.dropFirst(6)).trimmingCharacters(in: .whitespaces) } ?? lines.last
+    ?? "it said nothing"
 }

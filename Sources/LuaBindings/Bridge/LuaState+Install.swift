@@ -107,7 +107,8 @@ extension LuaState {
       if let assign = type.fields.first(where: { $0.name == name })?.assign { return try assign(call) }
       let open = type.fields.filter { $0.assign != nil }.map(\.name)
       throw LuaError(
-        "argument", "the fields of a \(type.name) are read-only" + (open.isEmpty ? "" : ", except \(open.joined(separator: ", "))"))
+        "argument",
+        "the fields of a \(type.name) are read-only" + (open.isEmpty ? "" : ", except \(open.joined(separator: ", "))"))
     }
   }
 

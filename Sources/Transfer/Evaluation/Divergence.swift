@@ -6,7 +6,8 @@ import Foundation
 public func divergence(_ p: Tensor, _ q: Tensor) throws -> Double {
   guard p.shape == q.shape, (1...2).contains(p.rank), p.count > 0 else {
     throw EngineError(
-      .shape, "kl: logits of shapes \(shapeText(p.shape)) and \(shapeText(q.shape)) are not both [vocab] or [rows, vocab]")
+      .shape,
+      "kl: logits of shapes \(shapeText(p.shape)) and \(shapeText(q.shape)) are not both [vocab] or [rows, vocab]")
   }
   let width = p.lastDimension, rows = p.count / width
   var total = 0.0

@@ -96,7 +96,9 @@ public final class RunFolder {
   /// Rows written before, in order; a damaged last line is left out.
   public func rows() throws -> [JSONValue] {
     guard let data = FileManager.default.contents(atPath: rowsPath) else { return [] }
-    return data.split(separator: 10).compactMap { try? JSONValue(parsing: String(decoding: $0, as: UTF8.self), source: rowsPath) }
+    return data.split(separator: 10).compactMap {
+      try? JSONValue(parsing: String(decoding: $0, as: UTF8.self), source: rowsPath)
+    }
   }
 
   /// Puts the rows of an earlier definition aside.

@@ -31,7 +31,8 @@ public struct ActivationPairs: Sendable {
   public init(source: Tensor, target: Tensor, rows: [Row]) throws {
     guard source.rank == 2, target.rank == 2, source.shape[0] == rows.count, target.shape[0] == rows.count else {
       throw EngineError(
-        .shape, "activation pairs: source \(shapeText(source.shape)) and target \(shapeText(target.shape)) must be "
+        .shape,
+        "activation pairs: source \(shapeText(source.shape)) and target \(shapeText(target.shape)) must be "
           + "matrices of \(rows.count) rows")
     }
     self.source = source
@@ -63,7 +64,8 @@ func heldOutTexts(_ texts: Set<Int>, holdout: Double, seed: Int) throws -> Set<I
   guard holdout > 0 else { return [] }
   guard texts.count >= 2 else {
     throw EngineError(
-      .argument, "\(texts.count) text\(texts.count == 1 ? "" : "s") cannot be split into training and held-out ones; "
+      .argument,
+      "\(texts.count) text\(texts.count == 1 ? "" : "s") cannot be split into training and held-out ones; "
         + "give more texts, or holdout = 0 for a map without a report")
   }
   let sorted = texts.sorted()

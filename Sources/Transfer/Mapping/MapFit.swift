@@ -18,7 +18,8 @@ public struct MapFit: Sendable {
       mapper = try MapFit.statistics(pairs, training).ridge(lambda: options.lambda)
     case .affine, .autoencoder:
       let plan = try options.plan(sourceWidth: pairs.sourceWidth, targetWidth: pairs.targetWidth)
-      let moments = plan.standardises
+      let moments =
+        plan.standardises
         ? try MapFit.moments(pairs, training) : (.none(pairs.sourceWidth), .none(pairs.targetWidth))
       let run = try MapTraining(
         method: options.method, plan: plan, seed: options.seed, source: moments.0, target: moments.1)

@@ -64,13 +64,16 @@ struct MapTraining {
         seen += batch.count
         step += 1
         if step % 16 == 0 {
-          try progress(.init(
-            step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen), heldOutLoss: nil))
+          try progress(
+            .init(
+              step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen), heldOutLoss: nil))
         }
       }
       let heldOutLoss = heldOut.isEmpty ? nil : try meanLoss(heldOut, of: pairs, on: tape)
-      try progress(.init(
-        step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen), heldOutLoss: heldOutLoss))
+      try progress(
+        .init(
+          step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen),
+          heldOutLoss: heldOutLoss))
     }
   }
 

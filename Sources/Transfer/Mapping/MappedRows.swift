@@ -3,9 +3,10 @@ import Engine
 /// Another model's activations of the same text as `target`, mapped, at the target's tokens they stand for: what
 /// replaces a layer of the target.
 ///
-/// The source reads the prompt's text with its own tokenizer; a chat prompt's message, with the answer that is scored if there
-/// is one, is put into the source's template instead. Token 1 never gets a row. Without a map, rows are taken as they are, so widths must agree. `sourceLayer`: the
-/// map's own unless given. A prompt of bare tokens is given to the source as it is, paired index by index.
+/// The source reads the prompt's text with its own tokenizer; a chat prompt's message, with the answer that is scored
+/// if there is one, is put into the source's template instead. Token 1 never gets a row. Without a map, rows are taken
+/// as they are, so widths must agree. `sourceLayer`: the map's own unless given. A prompt of bare tokens is given to
+/// the source as it is, paired index by index.
 ///
 /// Throws `.argument` where the map belongs to other models, another site or layer, `.shape` for widths that differ,
 /// `.position` where no token has a counterpart, `.missing` where text is needed and there is none.

@@ -5,7 +5,8 @@ public struct MapperOptions: Sendable, Codable, Equatable {
   public enum Method: String, CaseIterable, Codable, Sendable { case autoencoder, affine, ridge }
 
   public enum Preset: String, CaseIterable, Codable, Sendable {
-    /// Standardised in and out, Adam 1e-3 that falls tenfold for the last 30 % of steps, 12 epochs, batches of 256 rows.
+    /// Standardised in and out, Adam 1e-3 that falls tenfold for the last 30 % of steps, 12 epochs, batches of 256
+    /// rows.
     case standard
     /// The paper's: raw mean squared error, AdamW 1e-4 (decay 0.01), 3 epochs, batches of 16 sequences.
     case paper
@@ -47,8 +48,12 @@ public struct MapperOptions: Sendable, Codable, Equatable {
       epochs: epochs ?? (isPaper ? 3 : 12), learningRate: learningRate ?? (isPaper ? 1e-4 : 1e-3),
       batchRows: batch ?? (isPaper ? nil : 256), batchTexts: 16, standardises: !isPaper, lateFall: !isPaper,
       weightDecay: isPaper ? 0.01 : 0)
-    guard (1...1 << 20).contains(plan.hidden) else { throw EngineError(.argument, "hidden = \(plan.hidden) is not a size") }
-    guard (1...1_000_000).contains(plan.epochs) else { throw EngineError(.argument, "epochs = \(plan.epochs) must be 1 or more") }
+    guard (1...1 << 20).contains(plan.hidden) else {
+      throw EngineError(.argument, "hidden = \(plan.hidden) is not a size")
+    }
+    guard (1...1_000_000).contains(plan.epochs) else {
+      throw EngineError(.argument, "epochs = \(plan.epochs) must be 1 or more")
+    }
     guard plan.learningRate > 0, plan.learningRate.isFinite else {
       throw EngineError(.argument, "lr = \(plan.learningRate) must be a positive number")
     }

@@ -27,7 +27,8 @@ public struct PairStatistics {
       source.shape[0] == target.shape[0]
     else {
       throw EngineError(
-        .shape, "pair statistics of widths \(sourceWidth) and \(targetWidth) cannot take \(shapeText(source.shape)) and "
+        .shape,
+        "pair statistics of widths \(sourceWidth) and \(targetWidth) cannot take \(shapeText(source.shape)) and "
           + "\(shapeText(target.shape))")
     }
     let block = 2048
@@ -88,7 +89,9 @@ public struct PairStatistics {
   /// Throws `.argument` without rows or for a negative lambda, `.numeric` where lambda is too small for the data.
   public func ridge(lambda: Double) throws -> AffineMap {
     guard count > 0 else { throw EngineError(.argument, "there are no rows to fit a map to") }
-    guard lambda >= 0, lambda.isFinite else { throw EngineError(.argument, "lambda = \(lambda) is not a number from 0 up") }
+    guard lambda >= 0, lambda.isFinite else {
+      throw EngineError(.argument, "lambda = \(lambda) is not a number from 0 up")
+    }
     let from = sourceMoments(), to = targetMoments(), d = sourceWidth, n = Double(count)
     // Dimensions that never change take no part.
     let scale = from.deviations.map { $0 > 0 ? 1 / $0 : 0 }

@@ -33,13 +33,15 @@ public struct PairStream {
   ) throws {
     guard source.prompts.count == target.prompts.count, !source.prompts.isEmpty else {
       throw EngineError(
-        .argument, "a map needs the same texts for both models: \(source.prompts.count) and \(target.prompts.count) given")
+        .argument,
+        "a map needs the same texts for both models: \(source.prompts.count) and \(target.prompts.count) given")
     }
     for end in [source, target] {
       _ = try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model)
       guard (0..<end.model.configuration.layerCount).contains(end.layer) else {
         throw EngineError(
-          .layer, "layer \(end.layer) is out of range: \(end.model.name) has layers 0 to "
+          .layer,
+          "layer \(end.layer) is out of range: \(end.model.name) has layers 0 to "
             + "\(end.model.configuration.layerCount - 1)")
       }
     }
@@ -113,8 +115,9 @@ public struct PairStream {
     for text in range {
       starts.append(rows.count)
       for (place, aligned) in alignments[text].enumerated() {
-        rows.append(.init(
-          text: texts[text], isTemplate: aligned.isTemplate, isLast: place == alignments[text].count - 1))
+        rows.append(
+          .init(
+            text: texts[text], isTemplate: aligned.isTemplate, isLast: place == alignments[text].count - 1))
       }
     }
     func capture(_ end: PairEnd, _ place: @escaping (AlignedRow) -> Int) throws -> Tensor {
@@ -136,7 +139,8 @@ public struct PairStream {
   /// All pairs, held at once: what training by gradients needs.
   public func collected(progress: (Int) throws -> Void = { _ in }) throws -> ActivationPairs {
     let width = { (end: PairEnd) in try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model) }
-    let from = try Tensor(uninitialized: [count, width(source)]), to = try Tensor(uninitialized: [count, width(target)])
+    let from = try Tensor(uninitialized: [count, width(source)]),
+      to = try Tensor(uninitialized: [count, width(target)])
     var rows: [ActivationPairs.Row] = []
     rows.reserveCapacity(count)
     try forEachBlock(progress: progress) { block in

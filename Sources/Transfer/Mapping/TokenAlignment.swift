@@ -36,12 +36,14 @@ public enum TokenAlignment: String, CaseIterable, Codable, Sendable {
   case index
 
   /// Pairs in order of the target's tokens. The template before the first message stays unpaired, and so do both
-  /// models' first tokens (attention sinks), unless `includingFirst`. Throws `.shape` when the numbers of messages differ.
+  /// models' first tokens (attention sinks), unless `includingFirst`. Throws `.shape` when the numbers of messages
+  /// differ.
   public func rows(source: TokenLayout, target: TokenLayout, includingFirst: Bool = false) throws -> [AlignedRow] {
     let from = TokenSections(source), to = TokenSections(target)
     guard from.contents.count == to.contents.count else {
       throw EngineError(
-        .shape, "alignment: the source text has \(from.contents.count) messages and the target text "
+        .shape,
+        "alignment: the source text has \(from.contents.count) messages and the target text "
           + "\(to.contents.count)")
     }
     var rows: [AlignedRow] = []
@@ -93,7 +95,9 @@ private struct TokenSections {
       while message + 1 < ranges.count, span.upperBound > ranges[message + 1].lowerBound { message += 1 }
       guard message >= 0 else { continue }
       if span.upperBound <= ranges[message].upperBound {
-        if !span.isEmpty { contents[message].append(Token(token: token, end: span.upperBound - ranges[message].lowerBound)) }
+        if !span.isEmpty {
+          contents[message].append(Token(token: token, end: span.upperBound - ranges[message].lowerBound))
+        }
       } else {
         templates[message].append(token)
       }

@@ -42,7 +42,9 @@ extension TransferMap {
   }
 
   private static func readCard(_ path: String) throws -> MapCard {
-    guard let handle = FileHandle(forReadingAtPath: path) else { throw EngineError(.missing, "there is no map at \(path)") }
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+      throw EngineError(.missing, "there is no map at \(path)")
+    }
     let limit = 16 << 20
     guard let data = try? handle.read(upToCount: limit + 1), data.count <= limit else {
       throw EngineError(.file, "\(path) is no map's card: it is larger than \(byteText(limit))")
@@ -59,10 +61,13 @@ extension TransferMap {
     } catch {
       throw EngineError(.file, "\(path) is damaged: it is not a map's card")
     }
-    guard Site(rawValue: card.site) != nil else { throw EngineError(.file, "\(path) names an unknown site, \(card.site)") }
+    guard Site(rawValue: card.site) != nil else {
+      throw EngineError(.file, "\(path) names an unknown site, \(card.site)")
+    }
     for (side, name) in [(card.source, "source"), (card.target, "target")]
     where side.width < 1 || !side.maskedDimensions.allSatisfy({ (0..<side.width).contains($0) }) {
-      throw EngineError(.file, "\(path) is damaged: the \(name)'s masked dimensions lie outside its width, \(side.width)")
+      throw EngineError(
+        .file, "\(path) is damaged: the \(name)'s masked dimensions lie outside its width, \(side.width)")
     }
     return card
   }
@@ -82,7 +87,8 @@ extension TransferMap {
     for (given, side, name) in [(source, card.source, "source"), (target, card.target, "target")] {
       guard let given, given.hash != side.model.hash else { continue }
       throw EngineError(
-        .argument, "map: its \(name) is \(side.model.name) with hash \(side.model.hash.prefix(12)), not \(given.name) "
+        .argument,
+        "map: its \(name) is \(side.model.name) with hash \(side.model.hash.prefix(12)), not \(given.name) "
           + "with hash \(given.hash.prefix(12)); fit a map for this model")
     }
   }

@@ -8,13 +8,16 @@ public enum MapFitProgress: Sendable {
 }
 
 extension TransferMap {
-  /// Fits a map to the activations of two models on the same texts. A ridge map is made from statistics that are reduced
-  /// while activations stream by, and holds the held-out rows only; the others hold all rows.
+  /// Fits a map to the activations of two models on the same texts. A ridge map is made from statistics that are
+  /// reduced while activations stream by, and holds the held-out rows only; the others hold all rows.
   /// Throws `.argument` for options or too few texts, `.memory`, `.interrupted`, and what the models' runs throw.
   public static func fit(
-    _ pairs: PairStream, options: MapperOptions, chat: Bool, progress: @escaping (MapFitProgress) throws -> Void = { _ in }
+    _ pairs: PairStream, options: MapperOptions, chat: Bool,
+    progress: @escaping (MapFitProgress) throws -> Void = { _ in }
   ) throws -> TransferMap {
-    guard pairs.count > 0 else { throw EngineError(.argument, "the texts give no pair of rows; are they one token each?") }
+    guard pairs.count > 0 else {
+      throw EngineError(.argument, "the texts give no pair of rows; are they one token each?")
+    }
     let total = pairs.texts.count
     func report(_ done: Int) throws { try progress(.capturing(done: done, of: total)) }
     let fit: MapFit, norms: (source: Double, target: Double)
@@ -65,7 +68,8 @@ extension TransferMap {
 }
 
 extension MassiveDimensions {
-  /// Dimensions to leave out of vectors at a site: those of the stream, for sites that live in it; none for heads and MLPs.
+  /// Dimensions to leave out of vectors at a site: those of the stream, for sites that live in it; none for heads and
+  /// MLPs.
   public static func masked(_ model: Model, _ site: Site) throws -> [Int] {
     guard site.rowShape(model.configuration) == [model.configuration.dModel], model.tokenizer != nil else { return [] }
     return try MassiveDimensions(of: model).union
@@ -74,7 +78,8 @@ extension MassiveDimensions {
 
 extension ActivationPairs {
   /// Blocks as one; no rows of the right widths where there are none.
-  fileprivate static func joined(_ blocks: [ActivationPairs], like statistics: PairStatistics) throws -> ActivationPairs {
+  fileprivate static func joined(_ blocks: [ActivationPairs], like statistics: PairStatistics) throws -> ActivationPairs
+  {
     guard !blocks.isEmpty else {
       return try ActivationPairs(
         source: Tensor.zeros([0, statistics.sourceWidth]), target: Tensor.zeros([0, statistics.targetWidth]), rows: [])

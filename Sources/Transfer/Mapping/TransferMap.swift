@@ -58,7 +58,8 @@ public struct TransferMap: Sendable {
   public init(mapper: any Mapper, card: MapCard) throws {
     guard mapper.sourceWidth == card.source.width, mapper.targetWidth == card.target.width else {
       throw EngineError(
-        .shape, "map: parameters take \(mapper.sourceWidth) to \(mapper.targetWidth) dimensions, the card says "
+        .shape,
+        "map: parameters take \(mapper.sourceWidth) to \(mapper.targetWidth) dimensions, the card says "
           + "\(card.source.width) to \(card.target.width)")
     }
     self.mapper = mapper
@@ -85,7 +86,8 @@ public struct TransferMap: Sendable {
     case .means:
       guard let means = vector.means else {
         throw EngineError(
-          .argument, "map: this vector (\(vector.origin.method)) carries no means; use mode = \"direct\", which gives "
+          .argument,
+          "map: this vector (\(vector.origin.method)) carries no means; use mode = \"direct\", which gives "
             + "M(v) - M(0)")
       }
       let mapped = try ActivationMeans(
@@ -117,12 +119,18 @@ public struct TransferMap: Sendable {
       throw EngineError(.shape, "map: a vector of width \(vector.width); \(wants), width \(card.source.width)")
     }
     if let model = vector.origin.model, model.hash != card.source.model.hash {
-      throw EngineError(.argument, "map: a vector of \(model.name) (hash \(model.hash.prefix(12))); \(wants)"
-        + " (hash \(card.source.model.hash.prefix(12)))")
-    }
-    guard vector.site == nil || vector.site?.rawValue == card.site, vector.layer == nil || vector.layer == card.source.layer else {
       throw EngineError(
-        .argument, "map: a vector of \(vector.site?.rawValue ?? "no site")\(vector.layer.map { " of layer \($0)" } ?? ""); \(wants)")
+        .argument,
+        "map: a vector of \(model.name) (hash \(model.hash.prefix(12))); \(wants)"
+          + " (hash \(card.source.model.hash.prefix(12)))")
+    }
+    guard vector.site == nil || vector.site?.rawValue == card.site,
+      vector.layer == nil || vector.layer == card.source.layer
+    else {
+      throw EngineError(
+        .argument,
+        "map: a vector of \(vector.site?.rawValue ?? "no site")\(vector.layer.map { " of layer \($0)" } ?? ""); \(wants)"
+      )
     }
   }
 }

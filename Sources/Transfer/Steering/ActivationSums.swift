@@ -23,7 +23,8 @@ public struct ActivationSums: Sendable {
 
   private func place(_ layer: Int, _ slot: Int) throws -> Int {
     guard let place = places[layer] else {
-      throw EngineError(.layer, "layer \(layer) was not gathered; layers \(layers.map(String.init).joined(separator: ", ")) were")
+      throw EngineError(
+        .layer, "layer \(layer) was not gathered; layers \(layers.map(String.init).joined(separator: ", ")) were")
     }
     precondition(slot >= 0 && slot < slots)
     return place * slots + slot

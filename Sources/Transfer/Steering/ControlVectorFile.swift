@@ -1,7 +1,7 @@
 import Engine
 
-/// Control vectors as llama.cpp keeps them: a GGUF file of tensors `direction.N`, N from 1, each `[d]`; `direction.N` is
-/// added to the output of block N (counted from 0), which is `resid_post` of layer N. Block 0 cannot have one.
+/// Control vectors as llama.cpp keeps them: a GGUF file of tensors `direction.N`, N from 1, each `[d]`; `direction.N`
+/// is added to the output of block N (counted from 0), which is `resid_post` of layer N. Block 0 cannot have one.
 public enum ControlVectorFile {
   /// Reads a file of control vectors. Throws `.missing`, or `.file` where it holds none or they do not fit together.
   public static func read(_ path: String) throws -> Directions {
@@ -28,7 +28,8 @@ public enum ControlVectorFile {
     return Directions(site: .residPost, layers: layers, positions: [.all], vectors: vectors)
   }
 
-  /// Writes vectors of the residual stream, at most one for each layer; `resid_pre` of layer L is `resid_post` of L - 1.
+  /// Writes vectors of the residual stream, at most one for each layer; `resid_pre` of layer L is `resid_post` of L -
+  /// 1.
   /// Throws `.argument` for a vector of another site, without a layer, or before the output of block 1.
   public static func write(_ path: String, _ vectors: [SteeringVector]) throws {
     var byLayer: [Int: Tensor] = [:]

@@ -16,7 +16,8 @@ public struct ReadingPlace: Sendable {
     self.positions = positions
   }
 
-  /// Values per row. Throws `.site` for attention matrices and sites without layers, `.argument` without layers or positions.
+  /// Values per row. Throws `.site` for attention matrices and sites without layers, `.argument` without layers or
+  /// positions.
   func width(in model: Model) throws -> Int {
     guard site.hasLayer, let shape = site.rowShape(model.configuration) else {
       throw EngineError(.site, "no vector can be read at \(site.rawValue): it needs rows and layers, as resid_post has")
@@ -44,8 +45,8 @@ extension ActivationSums {
 }
 
 extension Directions {
-  /// Difference of means of two sets of prompts at all layers and positions, in one pass over each prompt; only sums are
-  /// held. `masked` dimensions are zero in the directions; the means stay whole.
+  /// Difference of means of two sets of prompts at all layers and positions, in one pass over each prompt; only sums
+  /// are held. `masked` dimensions are zero in the directions; the means stay whole.
   /// Throws `.argument` for an empty set, `.position` where one set never has a position.
   public static func meanDifference(
     _ model: Model, positive: [Prompt], negative: [Prompt], at place: ReadingPlace, masked: [Int] = [],
@@ -105,13 +106,14 @@ extension Directions {
     for (row, layer) in place.layers.enumerated() {
       for (slot, position) in place.positions.enumerated() {
         let index = row * place.positions.count + slot
-        vectors.append(try SteeringVector(
-          direction: principalComponent(positive: first.rows[index], negative: second.rows[index], masked: masked),
-          site: place.site, layer: layer, position: position,
-          stream: both.stream(layer: layer, slot: slot, masked: masked),
-          origin: VectorOrigin(
-            method: "principal_component", model: model.identity, template: template, positiveCount: positive.count,
-            negativeCount: negative.count, maskedDimensions: masked)))
+        vectors.append(
+          try SteeringVector(
+            direction: principalComponent(positive: first.rows[index], negative: second.rows[index], masked: masked),
+            site: place.site, layer: layer, position: position,
+            stream: both.stream(layer: layer, slot: slot, masked: masked),
+            origin: VectorOrigin(
+              method: "principal_component", model: model.identity, template: template, positiveCount: positive.count,
+              negativeCount: negative.count, maskedDimensions: masked)))
       }
     }
     return Directions(site: place.site, layers: place.layers, positions: place.positions, vectors: vectors)
@@ -133,10 +135,12 @@ private struct SinglePositionRows {
       CaptureRequest(site: place.site, layers: place.layers, positions: position) { captured in
         guard captured.positions.count == 1, let layer = captured.layer, let row = order[layer] else {
           throw EngineError(
-            .position, "principal_component takes one row of each prompt; position \(position.fileText) has "
+            .position,
+            "principal_component takes one row of each prompt; position \(position.fileText) has "
               + "\(captured.positions.count) in prompt \(captured.sequence + 1)")
         }
-        (rows[row * slots + slot].mutablePointer + captured.sequence * width).update(from: captured.pointer, count: width)
+        (rows[row * slots + slot].mutablePointer + captured.sequence * width).update(
+          from: captured.pointer, count: width)
         try sums.add(captured.pointer, layer: layer, slot: slot)
       }
     }

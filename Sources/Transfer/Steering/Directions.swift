@@ -24,25 +24,29 @@ public struct Directions: Sendable {
         var origin = origin
         origin.positiveCount = try positive.count(layer: layer, slot: slot)
         origin.negativeCount = try negative.count(layer: layer, slot: slot)
-        vectors.append(try SteeringVector(
-          difference: ActivationMeans(
-            positive: positive.mean(layer: layer, slot: slot), negative: negative.mean(layer: layer, slot: slot)),
-          site: site, layer: layer, position: position,
-          stream: both.stream(layer: layer, slot: slot, masked: origin.maskedDimensions), origin: origin))
+        vectors.append(
+          try SteeringVector(
+            difference: ActivationMeans(
+              positive: positive.mean(layer: layer, slot: slot), negative: negative.mean(layer: layer, slot: slot)),
+            site: site, layer: layer, position: position,
+            stream: both.stream(layer: layer, slot: slot, masked: origin.maskedDimensions), origin: origin))
       }
     }
     self.init(site: site, layers: positive.layers, positions: positions, vectors: vectors)
   }
 
-  /// The vector of a layer, and of a position where there are several. Throws `.layer` or `.position`, naming what there is.
+  /// The vector of a layer, and of a position where there are several. Throws `.layer` or `.position`, naming what
+  /// there is.
   public func at(_ layer: Int, position: PositionSelector? = nil) throws -> SteeringVector {
     guard let row = layers.firstIndex(of: layer) else {
-      throw EngineError(.layer, "no direction at layer \(layer); there are layers \(Directions.list(layers.map(String.init)))")
+      throw EngineError(
+        .layer, "no direction at layer \(layer); there are layers \(Directions.list(layers.map(String.init)))")
     }
     if position == nil, positions.count == 1 { return vectors[row] }
     guard let wanted = position, let column = positions.firstIndex(where: { $0.fileText == wanted.fileText }) else {
       throw EngineError(
-        .position, (position.map { "no direction at position \($0.fileText)" } ?? "which position?")
+        .position,
+        (position.map { "no direction at position \($0.fileText)" } ?? "which position?")
           + "; there are positions \(Directions.list(positions.map(\.fileText)))")
     }
     return vectors[row * positions.count + column]

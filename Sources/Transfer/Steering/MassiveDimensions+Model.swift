@@ -2,8 +2,8 @@ import Engine
 import Foundation
 
 extension MassiveDimensions {
-  /// Finds the massive dimensions of a model's residual stream (`resid_post` of every layer) on some prompts, each one's
-  /// first token left out; its interventions stay aside. Throws what `Model.run` throws.
+  /// Finds the massive dimensions of a model's residual stream (`resid_post` of every layer) on some prompts, each
+  /// one's first token left out; its interventions stay aside. Throws what `Model.run` throws.
   public init(of model: Model, prompts: [Prompt], progress: ((Int) -> Void)? = nil) throws {
     let layers = Array(0..<model.configuration.layerCount)
     var sums = ActivationSums(layers: layers, slots: 1, width: model.configuration.dModel)

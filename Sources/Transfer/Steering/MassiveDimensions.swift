@@ -1,7 +1,8 @@
 import Engine
 
-/// Stream dimensions far larger than the rest at almost every token (Sun et al. 2024, "Massive Activations"). A direction
-/// with a part in one of them, ablated or added, breaks the model and looks like steering, so they are masked by default.
+/// Stream dimensions far larger than the rest at almost every token (Sun et al. 2024, "Massive Activations"). A
+/// direction with a part in one of them, ablated or added, breaks the model and looks like steering, so they are masked
+/// by default.
 public struct MassiveDimensions: Sendable, Equatable, Codable {
   /// Dimensions of each layer, rising; layers without any are present with none.
   public let byLayer: [Int: [Int]]

@@ -6,7 +6,8 @@ import Engine
 public func principalComponent(positive: Tensor, negative: Tensor, masked: [Int] = []) throws -> Tensor {
   guard positive.rank == 2, positive.shape == negative.shape, positive.count > 0 else {
     throw EngineError(
-      .shape, "principal component: needs pairs, as many positive as negative prompts; activations are "
+      .shape,
+      "principal component: needs pairs, as many positive as negative prompts; activations are "
         + "\(shapeText(positive.shape)) and \(shapeText(negative.shape))")
   }
   let differences = try (positive - negative).zeroing(masked)

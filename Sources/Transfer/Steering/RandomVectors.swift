@@ -9,8 +9,8 @@ extension SteeringVector {
   }
 
   /// A random combination of activations less their class's mean: directions in which activations do vary, as often as
-  /// they do. `classes`: one tensor `[n, d]` for each class. Throws `.shape` for another width, `.argument` when no class
-  /// has two rows.
+  /// they do. `classes`: one tensor `[n, d]` for each class. Throws `.shape` for another width, `.argument` when no
+  /// class has two rows.
   public func randomLike(activations classes: [Tensor], seed: Int) throws -> SteeringVector {
     var generator = RandomGenerator(seed: seed)
     var sum = try Tensor.zeros([width]), used = 0

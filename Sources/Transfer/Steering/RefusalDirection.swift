@@ -28,7 +28,8 @@ public struct RefusalCandidate: Sendable, Equatable {
 public struct RefusalDirection: Sendable {
   public let vector: SteeringVector
   public let chosen: RefusalCandidate
-  /// All candidates judged, in order of position and layer. The last fifth of the layers never counts and is not judged.
+  /// All candidates judged, in order of position and layer. The last fifth of the layers never counts and is not
+  /// judged.
   public let candidates: [RefusalCandidate]
 
   public struct Options: Sendable {
@@ -73,7 +74,8 @@ public struct RefusalDirection: Sendable {
     let positions = options.positions ?? RefusalDirection.templatePositions(prompts.harmful[0])
     let directions = try Directions.meanDifference(
       model, positive: prompts.harmful, negative: prompts.harmless,
-      at: ReadingPlace(site: .residPre, layers: layers, positions: positions.map { .index($0) }), masked: options.masked,
+      at: ReadingPlace(site: .residPre, layers: layers, positions: positions.map { .index($0) }),
+      masked: options.masked,
       template: template)
     let judge = try RefusalJudge(model, prompts, tokens: options.refusalTokens)
     var candidates: [RefusalCandidate] = []
@@ -111,8 +113,8 @@ public struct RefusalDirection: Sendable {
     Set(try words.compactMap { try tokenizer.encode(Array($0.utf8), bos: .never, special: false).ids.first }).sorted()
   }
 
-  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts are
-  /// held at a time. `progress`: prompts done.
+  /// Refusal score of each prompt's next token, with the interventions registered now. Logits of at most 256 prompts
+  /// are held at a time. `progress`: prompts done.
   public static func scores(
     _ model: Model, _ prompts: [Prompt], tokens: [Int], progress: ((Int) -> Void)? = nil
   ) throws -> [Double] {
@@ -159,7 +161,8 @@ public struct RefusalDirection: Sendable {
         + (candidate.steering < 0 ? ", and adding it does not induce refusal" : "")
     }
     return EngineError(
-      .argument, "refusal_direction: none of \(candidates.count) candidates passes kl_limit = \(limit) and induces "
+      .argument,
+      "refusal_direction: none of \(candidates.count) candidates passes kl_limit = \(limit) and induces "
         + "refusal; nearest: \(lines.joined(separator: "; "))")
   }
 }

@@ -46,7 +46,8 @@ extension SteeringVector {
     let agree = left.site == right.site && left.layer == right.layer
     let masked = Set(right.origin.maskedDimensions)
     return try SteeringVector(
-      direction: operation(left.direction, right.direction), site: left.site == right.site ? left.site : nil, layer: agree ? left.layer : nil,
+      direction: operation(left.direction, right.direction), site: left.site == right.site ? left.site : nil,
+      layer: agree ? left.layer : nil,
       position: left.position == right.position ? left.position : nil, stream: agree ? left.stream : nil,
       origin: VectorOrigin(
         method: method, model: left.origin.model == right.origin.model ? left.origin.model : nil,

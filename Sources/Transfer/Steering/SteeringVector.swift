@@ -118,7 +118,10 @@ public struct SteeringVector: Sendable {
 
   /// `resid_post 12 at -1  d 640  norm 12.3, 0.18 of the stream  cosine to its mean 0.05  42 dimensions masked`.
   public var summary: String {
-    var parts = [(site?.rawValue ?? "no site") + (layer.map { " \($0)" } ?? "") + (position.map { " at \($0.fileText)" } ?? ""), "d \(width)"]
+    var parts = [
+      (site?.rawValue ?? "no site") + (layer.map { " \($0)" } ?? "") + (position.map { " at \($0.fileText)" } ?? ""),
+      "d \(width)",
+    ]
     parts.append("norm \(numberText(norm))" + (relativeNorm.map { ", \(numberText($0)) of the stream" } ?? ""))
     if let cosine = cosineToStream { parts.append("cosine to its mean \(numberText(cosine))") }
     let masked = origin.maskedDimensions.count

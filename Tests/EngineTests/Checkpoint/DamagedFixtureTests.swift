@@ -62,7 +62,9 @@ import Testing
             refused += 1
             #expect(error.message.contains(name), "\(path), round \(round): \(error.message)")
           }
-          if round % 6 == 0 { pwrite(descriptor, original, original.count, 0) } else {
+          if round % 6 == 0 {
+            pwrite(descriptor, original, original.count, 0)
+          } else {
             pwrite(descriptor, original, header, 0)
           }
         }

@@ -41,12 +41,18 @@ import Testing
       #expect(Set(ours.names) == Set(theirs.names))
       for name in theirs.names { #expect(try ours.tensor(name).values == theirs.tensor(name).values) }
       let (a, b) = (
-        try ConfigurationFile(path: fixture + "/adapter_config.json"), try ConfigurationFile(path: folder + "/adapter_config.json")
+        try ConfigurationFile(path: fixture + "/adapter_config.json"),
+        try ConfigurationFile(path: folder + "/adapter_config.json")
       )
-      for key in ["peft_type", "task_type", "r", "lora_alpha", "bias", "use_dora", "use_rslora", "fan_in_fan_out", "layers_to_transform"] {
+      for key in [
+        "peft_type", "task_type", "r", "lora_alpha", "bias", "use_dora", "use_rslora", "fan_in_fan_out",
+        "layers_to_transform",
+      ] {
         #expect(a[key] == b[key], "\(key)")
       }
-      #expect(Set(a["target_modules"]?.array?.compactMap(\.string) ?? []) == Set(b["target_modules"]?.array?.compactMap(\.string) ?? []))
+      #expect(
+        Set(a["target_modules"]?.array?.compactMap(\.string) ?? [])
+          == Set(b["target_modules"]?.array?.compactMap(\.string) ?? []))
       for key in b.keyNames { #expect(a.keyNames.contains(key), "PEFT has no setting \(key)") }
     }
   }
@@ -123,7 +129,8 @@ import Testing
         ("\"bias\": \"none\"", "\"bias\": \"all\""),
         ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa_niter_4\""),
         ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"layers\\\\.[01].*q_proj\": 3}"),
-        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"q_proj\": \"x\"}"), ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
+        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"q_proj\": \"x\"}"),
+        ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
       ] {
         try settings.replacing(from, with: to).write(
           toFile: folder + "/adapter_config.json", atomically: true, encoding: .utf8)

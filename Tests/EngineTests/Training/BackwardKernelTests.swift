@@ -16,7 +16,8 @@ import Testing
       PanelProduct.packColumns(b.pointer, rows: k, columns: n, ldx: n, into: panels.mutablePointer)
       let y = try start.cloned()
       PanelProduct.multiplyTransposed(
-        x.pointer, rows: k, m: m, ldx: m, panels: panels.pointer, columns: n, into: y.mutablePointer, ldy: n, adding: adding)
+        x.pointer, rows: k, m: m, ldx: m, panels: panels.pointer, columns: n, into: y.mutablePointer, ldy: n,
+        adding: adding)
       for i in 0..<m {
         for j in 0..<n {
           var sum = adding ? Double(start.pointer[i * n + j]) : 0
@@ -35,7 +36,8 @@ import Testing
     for (rows, groups, d) in [(1, 1, 8), (7, 2, 8), (33, 3, 20), (70, 1, 16)] {
       let width = (groups + 2) * d, zWidth = groups * d
       let rule = ck_score_rule(scale: 0.3, soft_cap: Float(cap), window: window)
-      let qkv = try Tensor.normal([rows, width], seed: generator.below(1000)), dz = try Tensor.normal([rows, zWidth], seed: 3)
+      let qkv = try Tensor.normal([rows, width], seed: generator.below(1000)),
+        dz = try Tensor.normal([rows, zWidth], seed: 3)
       // Double precision and plainly, so that differences are exact enough.
       func attention(_ x: [Double]) -> [Double] {
         var z = [Double](repeating: 0, count: rows * zWidth)
@@ -43,7 +45,8 @@ import Testing
           for g in 0..<groups {
             let low = window > 0 ? max(0, row + 1 - window) : 0
             var scores = (low...row).map { key in
-              (0..<d).reduce(0.0) { $0 + x[row * width + g * d + $1] * x[key * width + zWidth + $1] } * Double(rule.scale)
+              (0..<d).reduce(0.0) { $0 + x[row * width + g * d + $1] * x[key * width + zWidth + $1] }
+                * Double(rule.scale)
             }
             if cap > 0 { scores = scores.map { cap * tanh($0 / cap) } }
             let top = scores.max()!, sum = scores.reduce(0) { $0 + exp($1 - top) }
@@ -59,7 +62,8 @@ import Testing
       let dx = try Tensor(uninitialized: [rows, width])
       var scratch = [Float](repeating: 0, count: ck_attention_backward_scratch(rows, groups, d))
       ck_attention_backward(
-        rows, groups, d, rule, qkv.pointer, qkv.pointer + zWidth, qkv.pointer + zWidth + d, width, z.pointer, dz.pointer,
+        rows, groups, d, rule, qkv.pointer, qkv.pointer + zWidth, qkv.pointer + zWidth + d, width, z.pointer,
+        dz.pointer,
         zWidth, dx.mutablePointer, dx.mutablePointer + zWidth, dx.mutablePointer + zWidth + d, width, &scratch)
       for _ in 0..<30 {
         let place = generator.below(x.count), step = 1e-5
@@ -92,7 +96,8 @@ import Testing
   }
 
   @Test func normsAgreeWithFiniteDifferences() throws {
-    let d = 37, x = try Tensor.normal([d], seed: 1), weight = try Tensor.normal([d], seed: 2), dy = try Tensor.normal([d], seed: 3)
+    let d = 37, x = try Tensor.normal([d], seed: 1), weight = try Tensor.normal([d], seed: 2),
+      dy = try Tensor.normal([d], seed: 3)
     let bias = try Tensor.normal([d], seed: 4)
     for isLayer in [false, true] {
       func value(_ x: [Float]) -> Double {

@@ -65,7 +65,9 @@ import Testing
     let before = try divergence()
     var options = TrainingOptions(), losses: [Double] = []
     (options.epochs, options.batch, options.warmup, options.learningRate) = (20, 6, 2, 3e-3)
-    try Trainer(student, adapter: nil, teacher: teacher, examples, options).run { losses.append($0.loss); return true }
+    try Trainer(student, adapter: nil, teacher: teacher, examples, options).run {
+      losses.append($0.loss); return true
+    }
     print(family, "divergence", before, "loss", losses[0], "to", losses.last!)
     #expect(abs(losses[0] - before) < 1e-5 * max(1, before))
     #expect(try divergence() < 0.6 * before)
@@ -81,7 +83,9 @@ import Testing
     let other = try model.trainable()
     // Distributions that are the model's own teach nothing.
     var loss = 1.0
-    try Trainer(model, adapter: adapter, teacher: other, [example], TrainingOptions()).run { loss = $0.loss; return false }
+    try Trainer(model, adapter: adapter, teacher: other, [example], TrainingOptions()).run {
+      loss = $0.loss; return false
+    }
     #expect(abs(loss) < 1e-6)
   }
 

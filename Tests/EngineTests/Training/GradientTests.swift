@@ -34,7 +34,11 @@ import Testing
   @Test(arguments: TinyModelTests.families)
   func aBatchHasTheMeanOfItsSequencesGradients(family: String) throws {
     guard let golden = try TinyModelTests.Golden(family) else { return }
-    let name = try #require(golden.file.names.first { $0.contains("h.1.mlp.c_fc.weight") || $0.contains("mlp.up_proj") || $0.contains("h_to_4h.weight") }).dropFirst(5)
+    let name = try #require(
+      golden.file.names.first {
+        $0.contains("h.1.mlp.c_fc.weight") || $0.contains("mlp.up_proj") || $0.contains("h_to_4h.weight")
+      }
+    ).dropFirst(5)
     let together = try golden.model.gradients(golden.prompts, scoredFrom: [3, 5], parameters: [String(name)])
     let single = try (0..<2).map {
       try golden.model.gradients([golden.prompts[$0]], scoredFrom: [[3, 5][$0]], parameters: [String(name)])

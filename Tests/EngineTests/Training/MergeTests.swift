@@ -52,7 +52,9 @@ import Testing
   }
 
   @Test func mergesStackAndRefuseAdaptersOfOthers() throws {
-    guard let golden = try TinyModelTests.Golden("llama"), let other = try TinyModelTests.Golden("qwen2") else { return }
+    guard let golden = try TinyModelTests.Golden("llama"), let other = try TinyModelTests.Golden("qwen2") else {
+      return
+    }
     let first = try Self.adapter(for: golden.model), merged = try golden.model.merged(first)
     let second = try Self.adapter(for: merged, rank: 2), twice = try merged.merged(second)
     try merged.attach(second)

@@ -3,14 +3,16 @@ import Testing
 
 @testable import Engine
 
-/// What we write, read by Python: adapters by peft, merged and adapted models by transformers. Off unless asked for, since
-/// it installs some gigabytes: `ACTHOST_TEST_PEFT=FOLDER scripts/test` makes a Python environment in that folder, or uses
-/// the one that is there.
+/// What we write, read by Python: adapters by peft, merged and adapted models by transformers. Off unless asked for,
+/// since it installs some gigabytes: `ACTHOST_TEST_PEFT=FOLDER scripts/test` makes a Python environment in that folder,
+/// or uses the one that is there.
 @Suite(.serialized) struct PythonPEFTTests {
   /// A Python that has peft, or nil with a printed reason.
   static func python() throws -> String? {
     guard let folder = ProcessInfo.processInfo.environment["ACTHOST_TEST_PEFT"], !folder.isEmpty else {
-      print("skipped: ACTHOST_TEST_PEFT is not set; with a folder's name it installs torch, transformers and peft there (3 GB)")
+      print(
+        "skipped: ACTHOST_TEST_PEFT is not set; with a folder's name it installs torch, transformers and peft there (3 GB)"
+      )
       return nil
     }
     let python = folder + "/bin/python3"
@@ -64,7 +66,8 @@ import Testing
       #expect(try expected.maximumDifference(plain) > 0.01)
       for (name, base, update) in [("adapter", path, folder + "/adapter"), ("merged", folder + "/merged", "")] {
         let out = folder + "/\(name).safetensors"
-        try Self.run(python, ["-c", Self.script, base, update, prompt.tokens.map(String.init).joined(separator: ","), out])
+        try Self.run(
+          python, ["-c", Self.script, base, update, prompt.tokens.map(String.init).joined(separator: ","), out])
         let logits = try SafetensorsFile(path: out).tensor("logits").values
         #expect(maxDifference("\(family) \(name) in Python", logits, expected.values) < TinyModelTests.tolerance)
       }

@@ -25,7 +25,9 @@ import Testing
     let model = golden.model, plain = try model.run(golden.prompts, logits: .all)[0].logits!
     let adapter = try Adapter(for: model, rank: 4, alpha: 8)
     var losses: [Double] = []
-    try Trainer(model, adapter: adapter, examples(golden), options(12)).run { losses.append($0.loss); return true }
+    try Trainer(model, adapter: adapter, examples(golden), options(12)).run {
+      losses.append($0.loss); return true
+    }
     print(family, "loss", losses.first!, "to", losses.last!)
     #expect(losses.count == 36)
     #expect(losses.last! < losses.first! - 0.5)
@@ -43,7 +45,9 @@ import Testing
     var losses: [Double] = []
     var options = options(8)
     options.learningRate = 3e-3
-    try Trainer(copy, adapter: nil, examples(golden), options).run { losses.append($0.loss); return true }
+    try Trainer(copy, adapter: nil, examples(golden), options).run {
+      losses.append($0.loss); return true
+    }
     print(family, "loss", losses.first!, "to", losses.last!)
     #expect(losses.last! < losses.first! - 0.5)
     #expect(try golden.model.run(golden.prompts, logits: .all)[0].logits!.values == before.values)
@@ -115,7 +119,9 @@ import Testing
     let model = golden.model
     func train(_ body: @escaping () throws -> Void) throws -> Adapter {
       let adapter = try Adapter(for: model, rank: 4, dropout: 0.5, seed: 1)
-      try Trainer(model, adapter: adapter, examples(golden), options()).run { _ in try body(); return true }
+      try Trainer(model, adapter: adapter, examples(golden), options()).run { _ in
+        try body(); return true
+      }
       return adapter
     }
     let plain = try train {}
@@ -173,7 +179,9 @@ import Testing
         let predicted = zip(gradient.values, direction.values).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
         let start = try parameter.value.cloned(), step: Float = 1e-3
         func moved(_ factor: Float) throws -> Double {
-          for i in 0..<start.count { parameter.value.mutablePointer[i] = start.pointer[i] + factor * direction.pointer[i] }
+          for i in 0..<start.count {
+            parameter.value.mutablePointer[i] = start.pointer[i] + factor * direction.pointer[i]
+          }
           update.refresh()
           return try loss()
         }
@@ -207,7 +215,8 @@ import Testing
     let model = golden.model, adapter = try Adapter(for: model, rank: 2)
     #expect(throws: EngineError.self) { try Trainer(model, adapter: adapter, [], options()) }
     #expect(throws: EngineError.self) {
-      try Trainer(model, adapter: adapter, [SupervisedExample(prompt: Prompt(tokens: [1, 2]), scoredFrom: 2)], options())
+      try Trainer(
+        model, adapter: adapter, [SupervisedExample(prompt: Prompt(tokens: [1, 2]), scoredFrom: 2)], options())
     }
     #expect(throws: EngineError.self) { try Trainer(model, adapter: nil, examples(golden), options()) }
     // A learning rate that explodes: the loss is no number before long, and what is kept is finite.

@@ -50,7 +50,9 @@ final class FakeIndex {
   func set(mode: String) throws { try folder.write(mode, to: "mode") }
 
   /// The package whose download breaks off; "" for none.
-  func set(failing package: String) throws { try folder.write(package.replacingOccurrences(of: "-", with: "_"), to: "failing") }
+  func set(failing package: String) throws {
+    try folder.write(package.replacingOccurrences(of: "-", with: "_"), to: "failing")
+  }
 
   /// The packages asked for so far.
   var downloads: [String] {
@@ -71,7 +73,8 @@ final class FakeIndex {
     process.executableURL = URL(fileURLWithPath: FakeIndex.realPython)
     process.currentDirectoryURL = URL(fileURLWithPath: tree)
     process.arguments =
-      ["-m", "zipfile", "-c", "\(wheels)/\(name)-1.0.0-py3-none-any.whl"] + Set(members.keys.map { $0.split(separator: "/")[0] }).map(String.init)
+      ["-m", "zipfile", "-c", "\(wheels)/\(name)-1.0.0-py3-none-any.whl"]
+      + Set(members.keys.map { $0.split(separator: "/")[0] }).map(String.init)
     try process.run()
     process.waitUntilExit()
     guard process.terminationStatus == 0 else { throw TestFailure("no wheel of \(package)") }

@@ -9,14 +9,17 @@ struct Program {
   }
 
   static let path: String = {
-    let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    let tests =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
     return (tests as NSString).deletingLastPathComponent + "/acthost"
   }()
 
   /// What a user's surroundings are, without what would change the results.
   static func environment(_ changes: [String: String] = [:]) -> [String: String] {
     var result = ProcessInfo.processInfo.environment
-    for key in ["NO_COLOR", "LUA_INIT", "LUA_INIT_5_4", "LUA_PATH", "ACTHOST_AUTO_PULL", "XDG_CONFIG_HOME"] { result[key] = nil }
+    for key in ["NO_COLOR", "LUA_INIT", "LUA_INIT_5_4", "LUA_PATH", "ACTHOST_AUTO_PULL", "XDG_CONFIG_HOME"] {
+      result[key] = nil
+    }
     result["LC_ALL"] = "C.UTF-8"
     result["TERM"] = "xterm"
     return result.merging(changes) { $1 }

@@ -12,7 +12,9 @@ final class PseudoTerminal {
   private var seen = 0
 
   /// `home` takes the history and the store.
-  init(_ arguments: [String] = [], home: TemporaryFolder, environment changes: [String: String] = [:], columns: Int = 100) throws {
+  init(
+    _ arguments: [String] = [], home: TemporaryFolder, environment changes: [String: String] = [:], columns: Int = 100
+  ) throws {
     // What posix_openpt, unlockpt and ptsname do; Swift's Glibc lacks them.
     master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
     var lock: Int32 = 0, number: UInt32 = 0
@@ -33,7 +35,9 @@ final class PseudoTerminal {
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
     posix_spawnattr_setflags(&attributes, Int16(0x80 /* POSIX_SPAWN_SETSID */))
-    var environment = Program.environment(["XDG_STATE_HOME": home.path + "/state", "ACTHOST_HOME": home.path + "/store"])
+    var environment = Program.environment([
+      "XDG_STATE_HOME": home.path + "/state", "ACTHOST_HOME": home.path + "/store",
+    ])
     environment.merge(changes) { $1 }
     let argv: [UnsafeMutablePointer<CChar>?] = (["acthost"] + arguments).map { strdup($0) } + [nil]
     let envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]

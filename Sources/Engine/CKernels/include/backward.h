@@ -7,8 +7,8 @@
 #include "activation.h"
 
 
-/// dx (+)= gradient of ck_rms_norm at x for the gradient dy of its result; dx may be dy unless `add`. `dweight` (or NULL)
-/// is added to.
+/// dx (+)= gradient of ck_rms_norm at x for the gradient dy of its result; dx may be dy unless `add`. `dweight` (or
+/// NULL) is added to.
 void ck_rms_norm_backward(size_t rows, size_t d, const float *x, size_t ldx, const float *weight, float epsilon,
                           const float *dy, size_t lddy, float *dx, size_t lddx, bool add, float *dweight);
 /// The same of ck_layer_norm.
@@ -25,7 +25,8 @@ void ck_soft_cap_backward(size_t n, const float *y, float *dy, float cap);
 /// Negative log-likelihood of `target` under n logits, which become their gradient times `weight`; `soft_cap` (0: none)
 /// is the cap that the logits went through.
 double ck_cross_entropy_backward(size_t n, float *logits, size_t target, float weight, float soft_cap);
-/// KL(teacher || model) of the distributions that two rows of n logits give; the model's become its gradient times `weight`.
+/// KL(teacher || model) of the distributions that two rows of n logits give; the model's become its gradient times
+/// `weight`.
 /// `soft_cap` (0: none) is the cap that the model's went through.
 double ck_distillation_backward(size_t n, float *logits, const float *teacher, float weight, float soft_cap);
 /// sums += column sums of x [rows, d].

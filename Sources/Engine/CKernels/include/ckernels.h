@@ -48,8 +48,8 @@ void ck_layer_norm(size_t rows, size_t d, const float *x, size_t ldx, const floa
                    float epsilon, float *y, size_t ldy);
 /// x[r] += y[r]; ldy 0 adds the same row to every one.
 void ck_add(size_t rows, size_t d, float *x, size_t ldx, const float *y, size_t ldy);
-/// Rotates the halves of the first `turned` dimensions of every head of every row: x [rows, heads, d_head] by the angles
-/// of positions[r]; cosines and sines are tables [positions, turned / 2].
+/// Rotates the halves of the first `turned` dimensions of every head of every row: x [rows, heads, d_head] by the
+/// angles of positions[r]; cosines and sines are tables [positions, turned / 2].
 void ck_rotary(size_t rows, size_t heads, size_t d_head, size_t turned, float *x, size_t ldx, const int32_t *positions,
                const float *cosines, const float *sines);
 /// out[r] = act(gate[r]) * up[r]; without up, act(gate[r]).
@@ -100,8 +100,8 @@ void ck_store_head(size_t rows, size_t first, size_t d_head, size_t capacity, co
 // ---- attention_backward.c ------------------------------------------------------------------------------------------
 /// Floats that ck_attention_backward needs.
 size_t ck_attention_backward_scratch(size_t rows, size_t groups, size_t d_head);
-/// Gradients of one key-value head's attention over a whole sequence: q [rows, groups * d_head], k, v [rows, d_head] after
-/// rotary at distance ld, z and its gradient dz [rows, groups * d_head] at ldz; dq, dk, dv at ldd are written.
+/// Gradients of one key-value head's attention over a whole sequence: q [rows, groups * d_head], k, v [rows, d_head]
+/// after rotary at distance ld, z and its gradient dz [rows, groups * d_head] at ldz; dq, dk, dv at ldd are written.
 void ck_attention_backward(size_t rows, size_t groups, size_t d_head, ck_score_rule rule, const float *q, const float *k,
                            const float *v, size_t ld, const float *z, const float *dz, size_t ldz, float *dq, float *dk,
                            float *dv, size_t ldd, float *scratch);

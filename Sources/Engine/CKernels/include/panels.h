@@ -1,5 +1,5 @@
-// Weight matrices [outputs, inputs] as panels: 16 outputs at a time, input by input, so that y = x wᵀ reads them once from
-// end to end. A panel is [inputs, 16]; outputs beyond the last are zero.
+// Weight matrices [outputs, inputs] as panels: 16 outputs at a time, input by input, so that y = x wᵀ reads them once
+// from end to end. A panel is [inputs, 16]; outputs beyond the last are zero.
 #ifndef CK_PANELS_H
 #define CK_PANELS_H
 #include <stddef.h>

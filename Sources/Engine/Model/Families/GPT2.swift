@@ -1,5 +1,5 @@
-/// GPT-2: layer norms, learned positions, one bias-carrying matrix for queries, keys and values, a plain MLP. Checkpoints
-/// store matrices as `[inputs, outputs]`.
+/// GPT-2: layer norms, learned positions, one bias-carrying matrix for queries, keys and values, a plain MLP.
+/// Checkpoints store matrices as `[inputs, outputs]`.
 /// `config.json` model_type `gpt2`; GGUF architecture `gpt2`.
 extension Family {
   static let gpt2 = Family(
@@ -9,7 +9,8 @@ extension Family {
     configuration: { keys in
       let keys = keys.renamed([
         "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
-        "intermediate_size": "n_inner", "max_position_embeddings": "n_positions", "layer_norm_eps": "layer_norm_epsilon",
+        "intermediate_size": "n_inner", "max_position_embeddings": "n_positions",
+        "layer_norm_eps": "layer_norm_epsilon",
         "hidden_act": "activation_function",
       ])
       try keys.refuse("scale_attn_by_inverse_layer_idx", "scores that are scaled layer by layer are not supported")
@@ -30,7 +31,8 @@ extension Family {
     settings: {
       [
         "n_embd": .integer($0.dModel), "n_layer": .integer($0.layerCount), "n_head": .integer($0.headCount),
-        "n_inner": .integer($0.dMLP), "n_positions": .integer($0.contextLength), "vocab_size": .integer($0.vocabularySize),
+        "n_inner": .integer($0.dMLP), "n_positions": .integer($0.contextLength),
+        "vocab_size": .integer($0.vocabularySize),
         "layer_norm_epsilon": .number($0.normEpsilon), "activation_function": $0.activation.setting,
         "scale_attn_weights": .bool($0.scoreScale != 1), "tie_word_embeddings": .bool($0.tiedEmbedding),
       ]

@@ -29,7 +29,9 @@ extension ModelConfiguration {
     let isLargest = keys.architecture != nil && configuration.layerCount == largestLayerCount
     let usual = isLargest ? configuration.dModel / configuration.headCount : configuration.dHead
     let scalar = try keys.double(ifPresent: "query_pre_attn_scalar") ?? Double(usual)
-    guard scalar > 0, scalar.isFinite else { throw EngineError(.file, "\(keys.source): query_pre_attn_scalar is \(scalar)") }
+    guard scalar > 0, scalar.isFinite else {
+      throw EngineError(.file, "\(keys.source): query_pre_attn_scalar is \(scalar)")
+    }
     configuration.scoreScale = 1 / scalar.squareRoot()
     configuration.activation = try keys.activation("hidden_activation", .geluTanh)
     configuration.postNorms = true

@@ -32,7 +32,9 @@ struct CheckpointLayout {
     put(
       try source.checkpointPlace(.embedding).name, [c.vocabularySize, c.dModel],
       .matrix(vocabulary(.embedding), layer: nil, inputs: c.dModel))
-    if c.learnedPositions { put(try source.checkpointPlace(.positionEmbedding).name, [c.contextLength, c.dModel], .positions) }
+    if c.learnedPositions {
+      put(try source.checkpointPlace(.positionEmbedding).name, [c.contextLength, c.dModel], .positions)
+    }
     for layer in 0..<c.layerCount {
       try putNorm(.attentionNorm, layer: layer, width: c.dModel)
       try putNorm(.mlpNorm, layer: layer, width: c.dModel)
@@ -47,7 +49,8 @@ struct CheckpointLayout {
       for matrix in BlockMatrix.allCases {
         for part in matrix.parts(c) {
           let place = try source.checkpointPlace(part.role, layer: layer), inputs = matrix.inputs(c)
-          let stored = part.role == .query || part.role == .key || part.role == .value
+          let stored =
+            part.role == .query || part.role == .key || part.role == .value
             ? matrix.parts(c).filter { place.parts > 1 || $0.role == part.role }.reduce(0) { $0 + $1.rows } : part.rows
           put(
             place.name, place.isTransposed ? [inputs, stored] : [stored, inputs],
@@ -76,7 +79,9 @@ struct CheckpointLayout {
         let offset = source.family.checkpointNormOffset
         for (i, value) in values.enumerated() { target[i] = value - offset }
       case .normBias(let role, let layer, let width):
-        for (i, value) in (try source.norm(role, layer: layer, width: width).bias ?? []).enumerated() { target[i] = value }
+        for (i, value) in (try source.norm(role, layer: layer, width: width).bias ?? []).enumerated() {
+          target[i] = value
+        }
       case .positions: try source.weights.read(source.place(.positionEmbedding).name, into: target)
       case .bias(let part, let layer):
         let values = try source.biases([part], layer: layer) ?? [], piece = try checkpointPiece(part, layer)

@@ -81,23 +81,23 @@ final class DecoderWeights: @unchecked Sendable {
   }
 
   private func block(_ layer: Int) throws -> BlockWeights {
-      let c = source.configuration
-      func norm(_ role: WeightRole, _ width: Int, if present: Bool) throws -> NormWeights? {
-        present ? try source.norm(role, layer: layer, width: width) : nil
-      }
-      return BlockWeights(
-        attentionNorm: try source.norm(.attentionNorm, layer: layer, width: c.dModel),
-        mlpNorm: try source.norm(.mlpNorm, layer: layer, width: c.dModel),
-        postAttentionNorm: try norm(.postAttentionNorm, c.dModel, if: c.postNorms),
-        postMLPNorm: try norm(.postMLPNorm, c.dModel, if: c.postNorms),
-        queryNorm: try norm(.queryNorm, c.dHead, if: c.queryKeyNorm),
-        keyNorm: try norm(.keyNorm, c.dHead, if: c.queryKeyNorm),
-        matrices: try BlockMatrix.allCases.map { matrix in
-          let parts = matrix.parts(c)
-          return Projection(
-            matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: matrix.inputs(c))),
-            bias: try source.biases(parts, layer: layer))
-        })
+    let c = source.configuration
+    func norm(_ role: WeightRole, _ width: Int, if present: Bool) throws -> NormWeights? {
+      present ? try source.norm(role, layer: layer, width: width) : nil
+    }
+    return BlockWeights(
+      attentionNorm: try source.norm(.attentionNorm, layer: layer, width: c.dModel),
+      mlpNorm: try source.norm(.mlpNorm, layer: layer, width: c.dModel),
+      postAttentionNorm: try norm(.postAttentionNorm, c.dModel, if: c.postNorms),
+      postMLPNorm: try norm(.postMLPNorm, c.dModel, if: c.postNorms),
+      queryNorm: try norm(.queryNorm, c.dHead, if: c.queryKeyNorm),
+      keyNorm: try norm(.keyNorm, c.dHead, if: c.queryKeyNorm),
+      matrices: try BlockMatrix.allCases.map { matrix in
+        let parts = matrix.parts(c)
+        return Projection(
+          matrix: try precision.pack(try source.rows(parts, layer: layer, inputs: matrix.inputs(c))),
+          bias: try source.biases(parts, layer: layer))
+      })
   }
 
   /// A block's matrix with inputs and outputs exchanged, for gradients; packed when first used and kept.

@@ -42,8 +42,8 @@ struct KeptBlocks: WeightSource {
 
 extension Model {
   /// A model of its own that consists of blocks `blocks` (0-based, in this order, repeats allowed) between this one's
-  /// embedding and its final norm. Adapters attached to this one take no part. Throws `.argument` for blocks it does not
-  /// have and for none at all, and as `load`.
+  /// embedding and its final norm. Adapters attached to this one take no part. Throws `.argument` for blocks it does
+  /// not have and for none at all, and as `load`.
   public func keeping(_ blocks: [Int]) throws -> Model {
     for block in blocks where !(0..<configuration.layerCount).contains(block) {
       throw EngineError(.argument, "\(name) has layers 0 to \(configuration.layerCount - 1), not \(block)")

@@ -2,8 +2,8 @@ extension ModelSource {
   /// Paths of the files beside a folder's weights.
   var companions: [String] { folder?.companions ?? [] }
 
-  /// `config.json` of this decoder alone: the folder's own, else one made from the configuration, and checked to give it
-  /// back. Throws `.file` where no `config.json` of the family can.
+  /// `config.json` of this decoder alone: the folder's own, else one made from the configuration, and checked to give
+  /// it back. Throws `.file` where no `config.json` of the family can.
   func settings() throws -> ModelSettings {
     var head: ModelSettings = ["architectures": .array([.string(family.modelClass)])]
     if let folder {
@@ -17,7 +17,8 @@ extension ModelSource {
     var stated = configuration
     for layer in stated.layers.indices {
       guard let rotary = stated.layers[layer].rotary else { continue }
-      stated.layers[layer].rotary = try rotary.stated ?? refuse("divisors of rotary frequencies that follow no known rule")
+      stated.layers[layer].rotary =
+        try rotary.stated ?? refuse("divisors of rotary frequencies that follow no known rule")
     }
     let settings = head.with(family.settings(stated))
     guard try states(settings, stated) else {
@@ -35,8 +36,8 @@ extension ModelSource {
     throw EngineError(.file, "\(path) cannot be written as a Hugging Face folder: it has \(what)")
   }
 
-  /// A checkpoint's tensor as the whole model names it, where this one has another prefix: that of a bare decoder, or of a
-  /// part of a larger model.
+  /// A checkpoint's tensor as the whole model names it, where this one has another prefix: that of a bare decoder, or
+  /// of a part of a larger model.
   func wholeName(_ name: String) -> String {
     let usual = family.tensors.prefix
     let outside = family.tensors.checkpoint.values.lazy.map(\.name).filter { !$0.hasPrefix(usual) }

@@ -59,9 +59,10 @@ struct ModelSource: Sendable {
     let settings = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
     family = try Family.named(modelType: try settings.string("model_type"), source: settings.source)
     let names = family.tensors, embedding = family.tensors.checkpoint[.embedding]?.name ?? ""
-    prefix = ([names.prefix] + names.otherPrefixes).first {
-      folder.shape(of: $0 + embedding.dropFirst(names.prefix.count)) != nil
-    } ?? names.prefix
+    prefix =
+      ([names.prefix] + names.otherPrefixes).first {
+        folder.shape(of: $0 + embedding.dropFirst(names.prefix.count)) != nil
+      } ?? names.prefix
     configuration = try family.configuration(ModelKeys(file: settings, architecture: nil))
       .validated(source: settings.source)
   }
@@ -95,10 +96,15 @@ struct ModelSource: Sendable {
     guard let folder else { return [] }
     var ids: [Int] = []
     for keys in [folder.configuration, folder.generation].compactMap({ $0 }) {
-      if let list = try? keys.ints(ifPresent: "eos_token_id") { ids += list } else
-      if let id = try keys.int(ifPresent: "eos_token_id") { ids.append(id) }
+      if let list = try? keys.ints(ifPresent: "eos_token_id") {
+        ids += list
+      } else if let id = try keys.int(ifPresent: "eos_token_id") {
+        ids.append(id)
+      }
     }
-    return ids.reduce(into: []) { if !$0.contains($1), (0..<configuration.vocabularySize).contains($1) { $0.append($1) } }
+    return ids.reduce(into: []) {
+      if !$0.contains($1), (0..<configuration.vocabularySize).contains($1) { $0.append($1) }
+    }
   }
 
   /// The tokenizer that comes with the weights; nil where none does.
@@ -179,7 +185,9 @@ struct ModelSource: Sendable {
         guard let name = try? place(role, layer: layer).name else { continue }
         known.insert(name)
         let isProjection = WeightRole.projections.contains(role)
-        if isProjection ? configuration.biases.contains(role) : configuration.norm == .layer { known.insert(name.biasName) }
+        if isProjection ? configuration.biases.contains(role) : configuration.norm == .layer {
+          known.insert(name.biasName)
+        }
       }
     }
     let norm = try place(.attentionNorm).name

@@ -28,7 +28,8 @@ final class QuantizedMatrix: WeightMatrix {
   init?(_ rows: MatrixRows) throws {
     var segments: [Segment] = [], sources: [StoredRows] = [], offset = 0
     for piece in rows.pieces {
-      guard !piece.place.isTransposed, let stored = rows.weights.storedRows(of: piece.place.name), ck_can_multiply(stored.type)
+      guard !piece.place.isTransposed, let stored = rows.weights.storedRows(of: piece.place.name),
+        ck_can_multiply(stored.type)
       else { return nil }
       segments.append(
         Segment(

@@ -22,7 +22,8 @@ protocol WeightMatrix: Sendable {
   func multiply(_ x: UnsafePointer<Float>, rows: Int, ldx: Int, into y: UnsafeMutablePointer<Float>, ldy: Int)
 }
 
-/// Writes rows of a weight matrix: `fill(rows, target)` puts `[rows.count, inputs]` at `target`. Several threads call it.
+/// Writes rows of a weight matrix: `fill(rows, target)` puts `[rows.count, inputs]` at `target`. Several threads call
+/// it.
 typealias WeightFill = (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) throws -> Void
 
 extension WeightPrecision {

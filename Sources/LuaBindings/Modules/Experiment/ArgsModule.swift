@@ -10,7 +10,8 @@ extension Module {
         "Reads `--name value` and `--name=value` from the script's arguments. A default's type is the option's: numbers, "
           + "booleans (`--flag`, `--flag false`, `--no-flag`), strings, lists (`--layers 1,2,3`). Unknown options are "
           + "errors; --help lists them.",
-        results: "a table with every name", example: "local opt = args.parse{ n = 16, source = \"smollm2-135m-instruct\" }"
+        results: "a table with every name",
+        example: "local opt = args.parse{ n = 16, source = \"smollm2-135m-instruct\" }"
       ) { call in
         let defaults = try call.argument(1).json()
         guard case .object(let members) = defaults else { throw call.argument(1).mismatch("a table of defaults") }
@@ -22,7 +23,8 @@ extension Module {
           guard word.hasPrefix("--"), word.count > 2 else {
             throw LuaError("usage", "unexpected argument '\(word)'; options are written --name value")
           }
-          let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+          let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
+            String.init)
           var name = parts[0].replacing("-", with: "_"), inline = parts.count > 1 ? parts[1] : nil
           if name == "help" {
             call.state.output.write(usage(members))
@@ -34,7 +36,8 @@ extension Module {
           }
           guard let fallback = members[name] else {
             throw LuaError(
-              "usage", "unknown option '--\(parts[0])'\(suggestion(for: name, in: Array(members.keys))); --help lists them")
+              "usage",
+              "unknown option '--\(parts[0])'\(suggestion(for: name, in: Array(members.keys))); --help lists them")
           }
           if case .bool = fallback, inline == nil, !(index < words.count && ["true", "false"].contains(words[index])) {
             values[name] = .bool(true)

@@ -8,18 +8,21 @@ extension Module {
     functions: [
       Function(
         "lines", "data.lines(path [, { limit = }])", "The lines of a text file; empty ones are left out.",
-        options: [limit], results: "list of strings", example: "local texts = data.lines(\"prompts.txt\", { limit = 32 })"
+        options: [limit], results: "list of strings",
+        example: "local texts = data.lines(\"prompts.txt\", { limit = 32 })"
       ) { call in
         let lines = try call.textLines().map(\.text)
         return call.push(try call.limited(lines))
       },
       Function(
-        "jsonl", "data.jsonl(path [, { field =, limit =, shuffle = }])", "Rows of a JSON lines file, or one field of each.",
+        "jsonl", "data.jsonl(path [, { field =, limit =, shuffle = }])",
+        "Rows of a JSON lines file, or one field of each.",
         options: [
           Option("field", "string", .none, "takes this field of each row"), limit,
           Option("shuffle", "integer", .none, "seed of a shuffle before the limit"),
         ],
-        results: "list", example: "local prompts = data.jsonl(\"jailbreakbench.jsonl\", { field = \"instruction\", limit = 100 })"
+        results: "list",
+        example: "local prompts = data.jsonl(\"jailbreakbench.jsonl\", { field = \"instruction\", limit = 100 })"
       ) { call in
         let path = try call.argument(1).string(), options = try call.options(2)
         let field = try options.optional("field")?.string()
@@ -31,7 +34,8 @@ extension Module {
           guard let field else { return row }
           guard let value = row[field] else {
             let keys = row.object.map { Array($0.keys) } ?? []
-            throw EngineError(.file, "\(path), line \(line.number) has no field '\(field)'\(suggestion(for: field, in: keys))")
+            throw EngineError(
+              .file, "\(path), line \(line.number) has no field '\(field)'\(suggestion(for: field, in: keys))")
           }
           return value
         }
@@ -42,7 +46,8 @@ extension Module {
         return call.push(LuaList(try call.limited(rows)))
       },
       Function(
-        "csv", "data.csv(path [, { limit = }])", "Rows of a CSV file keyed by its header; quoted fields as in RFC 4180.",
+        "csv", "data.csv(path [, { limit = }])",
+        "Rows of a CSV file keyed by its header; quoted fields as in RFC 4180.",
         options: [limit], results: "list of tables of strings", example: "local rows = data.csv(\"questions.csv\")"
       ) { call in
         let path = try call.argument(1).string()
@@ -51,7 +56,8 @@ extension Module {
         let header = records.removeFirst()
         let rows = try records.enumerated().map { i, record -> JSONValue in
           guard record.count == header.count else {
-            throw EngineError(.file, "\(path), record \(i + 2) has \(record.count) fields, the header has \(header.count)")
+            throw EngineError(
+              .file, "\(path), record \(i + 2) has \(record.count) fields, the header has \(header.count)")
           }
           return .object(OrderedDictionary(zip(header, record.map { .string($0) })) { $1 })
         }
@@ -85,8 +91,12 @@ extension Module {
 /// A text file of at most 1 GB.
 private func readText(_ path: String) throws -> String {
   let file = try MappedFile(path: path)
-  guard file.bytes.count <= 1 << 30 else { throw EngineError(.file, "\(path) has \(byteText(file.bytes.count)); at most 1 GB is read") }
-  guard let text = String(validating: file.bytes, as: UTF8.self) else { throw EngineError(.file, "\(path) is not UTF-8 text") }
+  guard file.bytes.count <= 1 << 30 else {
+    throw EngineError(.file, "\(path) has \(byteText(file.bytes.count)); at most 1 GB is read")
+  }
+  guard let text = String(validating: file.bytes, as: UTF8.self) else {
+    throw EngineError(.file, "\(path) is not UTF-8 text")
+  }
   return text
 }
 

@@ -16,7 +16,8 @@ extension ArgumentReader {
     if isTensor {
       let tensor = try tensor()
       guard tensor.rank <= 1, tensor.count <= 4096 else {
-        throw error("a tensor of shape \(shapeText(tensor.shape)) is too large for a row; save it with r:save(name, tensor)")
+        throw error(
+          "a tensor of shape \(shapeText(tensor.shape)) is too large for a row; save it with r:save(name, tensor)")
       }
       return tensor.rank == 0
         ? .number(Double(tensor.values[0])) : .array(tensor.values.map { .number(Double($0)) })

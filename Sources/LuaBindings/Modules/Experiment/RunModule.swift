@@ -43,7 +43,9 @@ final class RunObject: LuaObject {
         if value.isTensor {
           path = try folder.file(name + ".safetensors")
           try TensorFiles.save(path, [(name: "value", tensor: try value.tensor())])
-        } else if value.isTable, let names = try? value.fieldNames(), let first = names.first, value.field(first)?.isTensor == true {
+        } else if value.isTable, let names = try? value.fieldNames(), let first = names.first,
+          value.field(first)?.isTensor == true
+        {
           path = try folder.file(name + ".safetensors")
           let tensors = try names.map { key -> (name: String, tensor: Tensor) in
             guard let entry = value.field(key) else { throw value.error("lost '\(key)'") }
@@ -64,7 +66,8 @@ final class RunObject: LuaObject {
         "Draws curves or bars into NAME.svg of the folder; without gnuplot, the numbers go into NAME.json with a note.",
         options: [
           Option("name", "string", .required, "file name without extension"),
-          Option("x", "list of numbers", .none, "shared by all curves"), Option("y", "list of numbers", .none, "one curve"),
+          Option("x", "list of numbers", .none, "shared by all curves"),
+          Option("y", "list of numbers", .none, "one curve"),
           Option("series", "{ [label] = list of numbers } or list of { label =, x =, y = }", .none, "several curves"),
           Option("labels", "list of strings", .none, "bars"), Option("values", "list of numbers", .none, "bars"),
         ] + Module.plotOptions.dropLast(),
@@ -96,7 +99,8 @@ extension Module {
         results: "run", example: "local r = run.start(\"refusal\", { seed = 0 })\nprint(r.folder)"
       ) { call in
         let name = try call.argument(1).string()
-        return call.push(RunObject(try RunFolder(name: name, facts: try call.runFacts(try call.optionalArgument(2)?.json()))))
+        return call.push(
+          RunObject(try RunFolder(name: name, facts: try call.runFacts(try call.optionalArgument(2)?.json()))))
       }
     ], types: [RunObject.self])
 

@@ -13,7 +13,8 @@ extension Module {
           Option("limit", "integer", .none, "rows shown at most"),
           Option("columns", "list of strings", .none, "columns and their order"),
         ],
-        results: "nothing", example: "show({ { layer = 1, rate = 0.5 }, { layer = 2, rate = 0.75 } }, { sort = \"-rate\" })"
+        results: "nothing",
+        example: "show({ { layer = 1, rate = 0.5 }, { layer = 2, rate = 0.75 } }, { sort = \"-rate\" })"
       ) { call in
         let options = try call.options(2)
         var table = try call.argument(1).dataTable(columns: try options.optional("columns")?.list { try $0.string() })
@@ -101,7 +102,9 @@ extension Module {
       ) { call in
         let label = try call.optionalArgument(2)?.string() ?? ""
         let reader = call.argument(1)
-        let count = reader.isTable ? reader.listCount : (reader.isObject(LayersObject.self) ? try reader.object(LayersObject.self).count : nil)
+        let count =
+          reader.isTable
+          ? reader.listCount : (reader.isObject(LayersObject.self) ? try reader.object(LayersObject.self).count : nil)
         let state = ProgressObject(output: call.state.output, label: label, count: count)
         call.push(state)
         call.pushArgument(1)
@@ -169,16 +172,21 @@ extension OptionReader {
     let shared = try optional("x")?.list { try $0.number(finite: false) }
     func series(_ label: String, _ y: [Double], at x: [Double]? = nil) throws -> Plot.Series {
       let places = x ?? shared ?? y.indices.map { Double($0 + 1) }
-      guard places.count == y.count else { throw call.error("x has \(places.count) values, y\(label.isEmpty ? "" : " of " + label) has \(y.count)") }
+      guard places.count == y.count else {
+        throw call.error("x has \(places.count) values, y\(label.isEmpty ? "" : " of " + label) has \(y.count)")
+      }
       return Plot.Series(label: label, x: places, y: y)
     }
     let (name, value) = try oneOf(["y", "series"])
     if name == "y" { return [try series("", try value.list { try $0.number(finite: false) })] }
     if value.listCount > 0 {
       return try value.list { curve in
-        guard let label = curve.field("label"), let y = curve.field("y") else { throw curve.error("a curve needs label and y") }
+        guard let label = curve.field("label"), let y = curve.field("y") else {
+          throw curve.error("a curve needs label and y")
+        }
         return try series(
-          label.caption, y.list { try $0.number(finite: false) }, at: curve.field("x")?.list { try $0.number(finite: false) })
+          label.caption, y.list { try $0.number(finite: false) },
+          at: curve.field("x")?.list { try $0.number(finite: false) })
       }
     }
     return try value.fieldNames().map { label in
@@ -224,7 +232,9 @@ extension ArgumentReader {
       for place in 1..<(count + 1) {
         guard let row = entry(place) else { continue }
         guard row.isTable else { throw row.mismatch("a row (a table)") }
-        for name in try row.fieldNames(limit: 1000, allowList: true) where seen.insert(name).inserted { keys.append(name) }
+        for name in try row.fieldNames(limit: 1000, allowList: true) where seen.insert(name).inserted {
+          keys.append(name)
+        }
         stack.pop()
       }
       keys.sort()
@@ -233,7 +243,8 @@ extension ArgumentReader {
       let rows = try list { try $0.list { $0.cell } }
       let width = rows.map(\.count).max() ?? 0
       return DataTable(
-        columns: (1..<(width + 1)).map(String.init), rows: rows.map { $0 + Array(repeating: .empty, count: width - $0.count) })
+        columns: (1..<(width + 1)).map(String.init),
+        rows: rows.map { $0 + Array(repeating: .empty, count: width - $0.count) })
     }
     let rows = try list { row in
       keys.map { key -> DataTable.Cell in

@@ -34,7 +34,8 @@ extension Module {
         let code = String(function.codeHash, radix: 16)
         var known = try folder.rows()
         if known.contains(where: { $0["code"]?.string != code }) {
-          call.state.output.note("the sweep's function has changed: earlier rows are in \(folder.path)/rows.before.jsonl")
+          call.state.output.note(
+            "the sweep's function has changed: earlier rows are in \(folder.path)/rows.before.jsonl")
           try folder.setRowsAside()
           known = []
         }

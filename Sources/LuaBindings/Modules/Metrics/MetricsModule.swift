@@ -62,7 +62,9 @@ extension Module {
         results: "number", example: "print(metrics.refusal_score(tensor.from({ 1, 2, 3 }), { 0, 2 }))"
       ) { call in
         let logits = try call.argument(1).tensor()
-        return call.push(try refusalScore(logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
+        return call.push(
+          try refusalScore(
+            logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
       },
       Function(
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",

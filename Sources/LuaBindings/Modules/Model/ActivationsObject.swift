@@ -27,7 +27,8 @@ public final class ActivationsObject: LuaObject {
       let have =
         !sites.contains(site)
         ? "captured sites are \(sites.map(\.rawValue).joined(separator: ", "))"
-        : layers.isEmpty ? "no row was captured" : "captured layers are \(layers.map(String.init).joined(separator: ", "))"
+        : layers.isEmpty
+          ? "no row was captured" : "captured layers are \(layers.map(String.init).joined(separator: ", "))"
       let place = layer.map { " of layer \($0)" } ?? ""
       throw LuaError("site", "no activations of \(site.rawValue)\(place): \(have)")
     }
@@ -60,7 +61,8 @@ public final class ActivationsObject: LuaObject {
     "activations", "Captured activations of one sequence, one row per selected position.",
     methods: [
       Function(
-        "at", "acts:at(layer [, site])", "Rows of a site at a layer; the site may be left out when only one was captured.",
+        "at", "acts:at(layer [, site])",
+        "Rows of a site at a layer; the site may be left out when only one was captured.",
         results: "tensor [rows, ...]; [heads, rows, columns] for attention matrices",
         example: """
           local m = model.load("smollm2-135m-instruct")
@@ -74,7 +76,8 @@ public final class ActivationsObject: LuaObject {
         return call.push(try acts.tensor(site, layer: try call.argument(1).integer()))
       },
       Function(
-        "get", "acts:get(site)", "Rows of a site without layers: embed or final_norm.", results: "tensor [rows, d_model]",
+        "get", "acts:get(site)", "Rows of a site without layers: embed or final_norm.",
+        results: "tensor [rows, d_model]",
         example: """
           local m = model.load("smollm2-135m-instruct")
           local r = m:run{ prompt = "Hello", logits = "none", capture = { site = "embed" } }

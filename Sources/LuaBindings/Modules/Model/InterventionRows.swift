@@ -2,7 +2,8 @@ import Engine
 import Transfer
 
 extension ModelObject {
-  private static let direction = Option("dir", "tensor or vector", .required, "the direction, as wide as the site's rows")
+  private static let direction = Option(
+    "dir", "tensor or vector", .required, "the direction, as wide as the site's rows")
   private static let placeOptions = [SharedOptions.layer, SharedOptions.layers(.none), SharedOptions.site()]
 
   /// Rows that a model and a `steer.with` scope share.
@@ -129,7 +130,8 @@ extension ModelObject {
       guard places.count == 1, let place = places.first else { throw call.error("give one layer to replace") }
       let with = try options.required("with")
       if with.isTensor {
-        return try call.register("replace", places, .patch(try with.tensor()), options, object, scope, positions: .prompt)
+        return try call.register(
+          "replace", places, .patch(try with.tensor()), options, object, scope, positions: .prompt)
       }
       let known = ["model", "layer", "map"]
       for name in try with.fieldNames(limit: 100) where !known.contains(name) {
@@ -174,7 +176,9 @@ extension ModelObject {
         if let layer = context.layer { table.set("layer", layer) }
         return try key.call([rows.asLua, table], results: 1) { results in
           if results[0].isNil { return nil }
-          guard results[0].isTensor else { throw results[0].mismatch("nil or a tensor of shape \(shapeText(rows.shape))") }
+          guard results[0].isTensor else {
+            throw results[0].mismatch("nil or a tensor of shape \(shapeText(rows.shape))")
+          }
           return try results[0].tensor()
         }
       }
@@ -196,7 +200,8 @@ extension ModelObject {
       let width = shape.reduce(1, *)
       var sums = [Double](repeating: 0, count: width), count = 0
       let positions = PositionSelector.range(from: prompts.contains { $0.tokens.count > 1 } ? 2 : 1, to: nil)
-      let capture = CaptureRequest(site: place.site, layers: place.layer.map { [$0] } ?? [], positions: positions) { rows in
+      let capture = CaptureRequest(site: place.site, layers: place.layer.map { [$0] } ?? [], positions: positions) {
+        rows in
         for row in 0..<rows.positions.count {
           for i in 0..<width { sums[i] += Double(rows.pointer[row * width + i]) }
         }
@@ -217,7 +222,8 @@ extension OptionReader {
     let site = named?.site ?? vectorSite ?? .residPost
     guard site.hasLayer else { return [.init(site: site, layer: nil)] }
     guard let layers = try given ?? (layers(of: model) ?? (named?.layer ?? vectorLayer).map { [$0] }) else {
-      throw call.error("option 'layer' is missing: layers go from 0 to \(model.configuration.layerCount - 1)", kind: .layer)
+      throw call.error(
+        "option 'layer' is missing: layers go from 0 to \(model.configuration.layerCount - 1)", kind: .layer)
     }
     return layers.map { .init(site: site, layer: $0) }
   }
@@ -235,7 +241,9 @@ extension Call {
     do {
       id = try object.model.interventions.register(intervention)
     } catch let failure as EngineError {
-      throw error(failure.message.hasPrefix(kind + ": ") ? String(failure.message.dropFirst(kind.count + 2)) : failure.message, kind: failure.kind)
+      throw error(
+        failure.message.hasPrefix(kind + ": ") ? String(failure.message.dropFirst(kind.count + 2)) : failure.message,
+        kind: failure.kind)
     }
     let handle = InterventionObject(object, id: id, kind: kind)
     handle.functionKey = key

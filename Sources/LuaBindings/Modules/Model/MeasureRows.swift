@@ -25,7 +25,8 @@ extension OptionReader {
       guard let prompt = example.field("prompt"), let completion = example.field("completion") else {
         throw example.error("an example needs prompt and completion")
       }
-      let start = try chat
+      let start =
+        try chat
         ? model.renderChat(
           [ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true, template: template)
         : RenderedChat(text: try prompt.bytes(), contentSpans: [])
@@ -53,7 +54,8 @@ extension ModelObject {
       "nll", "m:nll{ texts | examples, chat = }",
       "Negative log-likelihood per token (natural log) and perplexity; interventions apply.",
       options: textOptions, results: "{ mean, perplexity, per_text, tokens }",
-      example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:nll{ texts = { \"The sky is blue.\" } }.perplexity)"
+      example:
+        "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:nll{ texts = { \"The sky is blue.\" } }.perplexity)"
     ) { call in
       let model = try call.model, scored = try call.options().scoredTexts(of: model)
       let parts = try call.withProgress("nll", prompts: scored.prompts.count) { update in
@@ -71,7 +73,8 @@ extension ModelObject {
       "The model's predictions without interventions, kept for m:kl{ reference = }: rows of logits, so about 4 bytes times "
         + "vocabulary per token.",
       options: textOptions, results: "reference",
-      example: "local m = model.load(\"smollm2-135m-instruct\")\nlocal r = m:reference{ texts = { \"The sky is blue.\" } }"
+      example:
+        "local m = model.load(\"smollm2-135m-instruct\")\nlocal r = m:reference{ texts = { \"The sky is blue.\" } }"
     ) { call in
       let object = try call.this(ModelObject.self), scored = try call.options().scoredTexts(of: object.model)
       let reference = try object.model.reference(scored.prompts, scoredFrom: scored.scoredFrom)
@@ -81,9 +84,11 @@ extension ModelObject {
       "kl", "m:kl{ texts | examples | reference, chat = }",
       "How far the interventions move the model's predictions: KL(without || with) per token, natural log, and the "
         + "perplexity that is left. For examples the predictions of the completion and of the token after it count.",
-      options: textOptions + [Option(
+      options: textOptions + [
+        Option(
           "reference", "reference", .none,
-          "what m:reference made, instead of texts; of another model with the same tokens, KL(that one || this one)")],
+          "what m:reference made, instead of texts; of another model with the same tokens, KL(that one || this one)")
+      ],
       results: "{ mean, perplexity, per_text, rows, tokens }",
       example: """
         local m = model.load("smollm2-135m-instruct")
@@ -95,7 +100,9 @@ extension ModelObject {
       var parts: [Divergence] = []
       if let reader = options.optional("reference") {
         let reference = try reader.object(ReferenceObject.self)
-        if reference.owner !== object { try model.requireSameTokens(as: reference.owner.model, for: "kl to another model") }
+        if reference.owner !== object {
+          try model.requireSameTokens(as: reference.owner.model, for: "kl to another model")
+        }
         parts = try model.divergence(from: reference.reference)
       } else {
         let scored = try options.scoredTexts(of: model)
@@ -113,7 +120,8 @@ extension ModelObject {
       let nll = parts.reduce(0) { $0 + $1.nll } / Double(max(1, tokens))
       return call.push(
         [
-          "mean": mean, "perplexity": exp(nll), "per_text": parts.map { $0.sum / Double(max(1, $0.rows)) }, "rows": rows,
+          "mean": mean, "perplexity": exp(nll), "per_text": parts.map { $0.sum / Double(max(1, $0.rows)) },
+          "rows": rows,
           "tokens": tokens,
         ] as LuaTable)
     },
@@ -138,7 +146,8 @@ extension ModelObject {
       return call.push(["dims": dims, "union": found.union, "share": share] as LuaTable)
     },
     Function(
-      "memory", "m:memory()", "Bytes of the mapped weights, of packed matrices, of the forward pass's buffers, and of keys and values at "
+      "memory", "m:memory()",
+      "Bytes of the mapped weights, of packed matrices, of the forward pass's buffers, and of keys and values at "
         + "the most in the last run. acthost --verbose prints them after every run.",
       results: "{ weights, packs, buffers, cache }",
       example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:memory().packs)"
@@ -167,5 +176,6 @@ final class ReferenceObject: LuaObject {
     return "reference of \(owner.model.name): \(reference.prompts.count) texts, \(rows) rows of logits"
   }
 
-  static let luaType = ObjectType("reference", "Predictions of a model without interventions; see m:reference and m:kl.")
+  static let luaType = ObjectType(
+    "reference", "Predictions of a model without interventions; see m:reference and m:kl.")
 }

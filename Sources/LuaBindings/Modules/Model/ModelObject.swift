@@ -8,17 +8,21 @@ public final class ModelObject: LuaObject {
 
   public var summary: String {
     let c = model.configuration
-    return "model \(model.name): \(c.family), \(c.layerCount) layers, d_model \(c.dModel), \(c.headCount) heads, \(model.precision.rawValue)"
+    return
+      "model \(model.name): \(c.family), \(c.layerCount) layers, d_model \(c.dModel), \(c.headCount) heads, \(model.precision.rawValue)"
   }
 
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + adapterRows, isUnique: true)
+    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + adapterRows,
+    isUnique: true)
 
   static let fieldRows: [Field] = [
     Field("name", "string", "The name it was loaded by.") { $0.push(try $0.model.name) },
-    Field("family", "string", "`llama`, `mistral`, `qwen2`, `qwen3`, `gemma2`, `gemma3`, `gpt2` or `gpt_neox`.") { $0.push(try $0.model.configuration.family) },
+    Field("family", "string", "`llama`, `mistral`, `qwen2`, `qwen3`, `gemma2`, `gemma3`, `gpt2` or `gpt_neox`.") {
+      $0.push(try $0.model.configuration.family)
+    },
     Field("n_layers", "integer", "Number of blocks.") { $0.push(try $0.model.configuration.layerCount) },
     Field("d_model", "integer", "Width of the residual stream.") { $0.push(try $0.model.configuration.dModel) },
     Field("n_heads", "integer", "Query heads.") { $0.push(try $0.model.configuration.headCount) },
@@ -81,7 +85,8 @@ public final class InterventionObject: LuaObject {
     methods: [
       Function(
         "remove", "h:remove()", "Removes the intervention; twice is fine.", results: "nothing",
-        example: "local m = model.load(\"gemma-3-270m\")\nlocal h = m:add{ dir = tensor.ones(m.d_model), layer = 5 }\nh:remove()"
+        example:
+          "local m = model.load(\"gemma-3-270m\")\nlocal h = m:add{ dir = tensor.ones(m.d_model), layer = 5 }\nh:remove()"
       ) { call in
         try call.this(InterventionObject.self).remove()
         return 0

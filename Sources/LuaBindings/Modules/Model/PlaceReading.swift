@@ -1,13 +1,15 @@
 import Engine
 
 extension ArgumentReader {
-  /// Positions as scripts write them: a word, an integer, `{ from =, to = }`, `{ match = text }`, or a list of integers.
+  /// Positions as scripts write them: a word, an integer, `{ from =, to = }`, `{ match = text }`, or a list of
+  /// integers.
   func positions() throws -> PositionSelector {
     let words: [String: PositionSelector] = ["all": .all, "prompt": .prompt, "generated": .generated, "last": .last]
     if isString { return words[try choice(words.keys.sorted())] ?? .all }
     if isNumber { return .index(try position()) }
     guard isTable else {
-      throw mismatch("\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text } or a list")
+      throw mismatch(
+        "\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text } or a list")
     }
     if listCount > 0 { return .list(try list { try $0.position() }) }
     let known = ["from", "to", "match"]
@@ -22,7 +24,9 @@ extension ArgumentReader {
 
   private func position() throws -> Int {
     let value = try integer(in: -(1 << 40)...1 << 40)
-    guard value != 0 else { throw error("position 0 does not exist: positions count from 1, -1 is the last prompt token") }
+    guard value != 0 else {
+      throw error("position 0 does not exist: positions count from 1, -1 is the last prompt token")
+    }
     return value
   }
 

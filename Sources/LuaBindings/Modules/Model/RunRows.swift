@@ -7,7 +7,9 @@ extension ModelObject {
       "run", "m:run{ prompt | prompts | tokens, ... }",
       "Runs prompts and returns logits and captured activations. Interventions apply; `hooks` says what they did.",
       options: SharedOptions.prompts + [
-        Option("logits", "string", .string("last"), "rows whose logits are kept", choices: LogitsMode.allCases.map(\.rawValue)),
+        Option(
+          "logits", "string", .string("last"), "rows whose logits are kept",
+          choices: LogitsMode.allCases.map(\.rawValue)),
         SharedOptions.capture,
       ],
       results: "{ logits, tokens, acts, hooks }, or a list of them for a batch",
@@ -101,7 +103,11 @@ extension ModelObject {
     settings.ignoreEnd = try options.boolean("ignore_eos")
     settings.seed = try options.integer("seed", in: -(1 << 53)...1 << 53)
     for reader in try options.optional("stop")?.oneOrMany({ $0 }) ?? [] {
-      if reader.isNumber { settings.stopTokens.append(try reader.integer()) } else { settings.stopStrings.append(try reader.string()) }
+      if reader.isNumber {
+        settings.stopTokens.append(try reader.integer())
+      } else {
+        settings.stopStrings.append(try reader.string())
+      }
     }
     return settings
   }
@@ -141,7 +147,9 @@ extension Call {
       if layers.count == 1 {
         table.set("layer", layers[0])
       } else if let first = layers.first, let last = layers.last {
-        table.set("layer", last - first + 1 == layers.count ? "\(first)-\(last)" : layers.map(String.init).joined(separator: ","))
+        table.set(
+          "layer",
+          last - first + 1 == layers.count ? "\(first)-\(last)" : layers.map(String.init).joined(separator: ","))
       }
       if report.skipped > 0 { table.set("skipped", report.skipped) }
       return table

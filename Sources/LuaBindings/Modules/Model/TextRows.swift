@@ -26,7 +26,8 @@ extension ModelObject {
     },
     Function(
       "token_strings", "m:token_strings(ids)", "The bytes of each token.", results: "list of strings",
-      example: "local m = model.load(\"gemma-3-270m\")\nprint(table.concat(m:token_strings(m:tokens(\"Hello world\")), \"|\"))"
+      example:
+        "local m = model.load(\"gemma-3-270m\")\nprint(table.concat(m:token_strings(m:tokens(\"Hello world\")), \"|\"))"
     ) { call in
       let model = try call.model
       let ids = try call.argument(1).list { try $0.integer() }
@@ -60,7 +61,8 @@ extension ModelObject {
       let size = model.configuration.vocabularySize
       guard logits.count == size else {
         throw call.error(
-          "logits have shape \(shapeText(logits.shape)), expected [\(size)]; take one row of [rows, vocab]", kind: .shape)
+          "logits have shape \(shapeText(logits.shape)), expected [\(size)]; take one row of [rows, vocab]",
+          kind: .shape)
       }
       let k = try call.optionalArgument(2)?.integer(in: 1...size) ?? 10
       let flat = try logits.reshaped([size])

@@ -32,7 +32,8 @@ extension TensorObject {
     var variables: [ObjectIdentifier: Variable] = [:], leaves: [(TensorObject, Parameter)] = []
     for object in order {
       if let recipe = object.recipe, object.tracksGradient {
-        variables[ObjectIdentifier(object)] = try recipe.apply(recipe.inputs.compactMap { variables[ObjectIdentifier($0)] })
+        variables[ObjectIdentifier(object)] = try recipe.apply(
+          recipe.inputs.compactMap { variables[ObjectIdentifier($0)] })
       } else if object.requiresGradient {
         let parameter = try Parameter("leaf", object.tensor)
         leaves.append((object, parameter))

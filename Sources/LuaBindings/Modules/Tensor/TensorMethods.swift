@@ -13,7 +13,8 @@ extension TensorObject {
     ) { call in call.push(try call.tensor.item()) },
     Function(
       "to_table", "t:to_table()", "The values as nested lists; integral values as integers.",
-      results: "nested lists, or a number", example: "for _, row in ipairs(tensor.ones(2, 2):to_table()) do print(row[1]) end"
+      results: "nested lists, or a number",
+      example: "for _, row in ipairs(tensor.ones(2, 2):to_table()) do print(row[1]) end"
     ) { call in call.push(NestedValues(tensor: try call.tensor)) },
     Function(
       "transpose", "t:transpose()", "The dimensions in reverse order: rows become columns.", results: "a tensor",
@@ -30,7 +31,8 @@ extension TensorObject {
       return call.push(result, from: [object]) { try $0[0].reshaped(result.shape) }
     },
     Function(
-      "rows", "t:rows(from, to)", "Rows from .. to of the first dimension, inclusive. Shares memory.", results: "a tensor",
+      "rows", "t:rows(from, to)", "Rows from .. to of the first dimension, inclusive. Shares memory.",
+      results: "a tensor",
       example: "local middle = tensor.randn(5, 2):rows(2, -2)"
     ) { call in
       let object = try call.this(TensorObject.self), tensor = object.tensor
@@ -53,7 +55,8 @@ extension TensorObject {
       return call.push(try object.tensor.cloned(), from: [object]) { $0[0] }
     },
     Function(
-      "free", "t:free()", "Gives the memory back now. Rows of it that are still held keep what they share. Twice is fine.",
+      "free", "t:free()",
+      "Gives the memory back now. Rows of it that are still held keep what they share. Twice is fine.",
       results: "nothing", example: "local t = tensor.zeros(1000, 1000) t:free()"
     ) { call in
       act_free_object(call.stack.pointer, 1)

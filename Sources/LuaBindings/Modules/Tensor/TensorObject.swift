@@ -110,7 +110,8 @@ extension Tensor {
   }
   guard index != 0, abs(index) <= size else {
     throw LuaError(
-      "shape", "index \(index) is outside a tensor of shape \(shapeText(tensor.shape))"
+      "shape",
+      "index \(index) is outside a tensor of shape \(shapeText(tensor.shape))"
         + (index == 0 ? " (indices count from 1)" : ""))
   }
   let place = index > 0 ? index - 1 : size + index

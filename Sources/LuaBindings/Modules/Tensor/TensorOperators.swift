@@ -41,13 +41,17 @@ private func arithmetic(
 
 extension TensorObject {
   static let operatorRows: [Function] = [
-    arithmetic("__add", "+", "Sum", tensors: { try $0 + $1 }, right: { try $0 + $1 }, left: { try $0 + $1 },
+    arithmetic(
+      "__add", "+", "Sum", tensors: { try $0 + $1 }, right: { try $0 + $1 }, left: { try $0 + $1 },
       variables: { try $0 + $1 }),
-    arithmetic("__sub", "-", "Difference", tensors: { try $0 - $1 }, right: { try $0 - $1 }, left: { try $0 - $1 },
+    arithmetic(
+      "__sub", "-", "Difference", tensors: { try $0 - $1 }, right: { try $0 - $1 }, left: { try $0 - $1 },
       variables: { try $0 - $1 }),
-    arithmetic("__mul", "*", "Product", tensors: { try $0 * $1 }, right: { try $0 * $1 }, left: { try $0 * $1 },
+    arithmetic(
+      "__mul", "*", "Product", tensors: { try $0 * $1 }, right: { try $0 * $1 }, left: { try $0 * $1 },
       variables: { try $0 * $1 }),
-    arithmetic("__div", "/", "Quotient", tensors: { try $0 / $1 }, right: { try $0 / $1 }, left: { try $0 / $1 },
+    arithmetic(
+      "__div", "/", "Quotient", tensors: { try $0 / $1 }, right: { try $0 / $1 }, left: { try $0 / $1 },
       variables: { try $0 / $1 }),
     Function("__unm", "-t", "The negative.", results: "a tensor", example: "local y = -tensor.ones(3)", retries: true) {
       call in

@@ -41,7 +41,8 @@ extension Module {
       Function(
         "load", "tokenizer.load(path)",
         "Reads a tokenizer.json, or the tokenizer of a Hugging Face folder, a .gguf file or a model in the store.",
-        results: "tokenizer", example: "local t = tokenizer.load(\"smollm2-135m-instruct\")\nprint(#t:encode(\"Hello world\"))"
+        results: "tokenizer",
+        example: "local t = tokenizer.load(\"smollm2-135m-instruct\")\nprint(#t:encode(\"Hello world\"))"
       ) { call in
         let path = try ModelStore().resolve(try call.argument(1).string())
         return call.push(TokenizerObject(try Tokenizer(path: path)))

@@ -27,7 +27,8 @@ public final class AdapterObject: LuaObject {
       Field("hash", "string", "Fingerprint of its values.") { $0.push(try $0.adapter.adapter.hash) },
       Field("base", "string", "Name of the model it was made for.") { $0.push(try $0.adapter.adapter.baseName) },
       Field(
-        "history", "table", "What training it took: { losses = {...}, steps, tokens, seconds, tokens_per_second, truncated, dropped, cached, folder }; nil if loaded."
+        "history", "table",
+        "What training it took: { losses = {...}, steps, tokens, seconds, tokens_per_second, truncated, dropped, cached, folder }; nil if loaded."
       ) { $0.push(try $0.adapter.history?.table) },
     ],
     methods: [
@@ -69,7 +70,8 @@ public struct TrainingHistory: Sendable {
   var table: LuaTable {
     [
       "losses": losses, "steps": steps, "tokens": tokens, "seconds": seconds, "truncated": truncated,
-      "dropped": dropped, "tokens_per_second": seconds > 0 ? Double(tokens) / seconds : 0, "cached": isCached, "folder": folder,
+      "dropped": dropped, "tokens_per_second": seconds > 0 ? Double(tokens) / seconds : 0, "cached": isCached,
+      "folder": folder,
     ]
   }
 }

@@ -1,7 +1,8 @@
 import Engine
 
 extension ModelObject {
-  private static let example = "local m = model.load(\"smollm2-135m-instruct\")\nlocal a = train.adapter{ model = m, rank = 4 }\n"
+  private static let example =
+    "local m = model.load(\"smollm2-135m-instruct\")\nlocal a = train.adapter{ model = m, rank = 4 }\n"
 
   /// What a model does with adapters.
   static let adapterRows: [Function] = [

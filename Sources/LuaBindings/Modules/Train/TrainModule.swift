@@ -66,9 +66,10 @@ extension Module {
 
     """
 
-  private static let loraOptions = trainingOptions + adapterOptions + [
-    Option("lr", "number", .number(1e-3), "learning rate")
-  ]
+  private static let loraOptions =
+    trainingOptions + adapterOptions + [
+      Option("lr", "number", .number(1e-3), "learning rate")
+    ]
 
   private static let loraRow = Function(
     "lora", "train.lora{ model =, examples =, rank = 16, alpha = 32, epochs = 3, lr = 1e-3, ... }",
@@ -158,7 +159,8 @@ extension Module {
       Option("seed", "integer", .integer(0), "of A")
     ],
     results: "adapter",
-    example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(train.adapter{ model = m, rank = 8, targets = { \"q_proj\" } })"
+    example:
+      "local m = model.load(\"smollm2-135m-instruct\")\nprint(train.adapter{ model = m, rank = 8, targets = { \"q_proj\" } })"
   ) { call in
     let options = try call.options(), model = try options.required("model").model()
     return call.push(AdapterObject(try options.adapter(for: model, seed: try options.integer("seed"))))
@@ -223,8 +225,8 @@ extension Module {
 }
 
 extension Call {
-  /// Trains under a progress line with loss and tokens per second. `keep` saves the result of a training that went to its
-  /// end and says where; the checkpoint goes after that.
+  /// Trains under a progress line with loss and tokens per second. `keep` saves the result of a training that went to
+  /// its end and says where; the checkpoint goes after that.
   fileprivate func train(
     _ model: Model, _ adapter: Adapter?, _ teacher: Model?, _ examples: SupervisedExamples, _ settings: TrainingOptions,
     _ options: OptionReader, keep: () throws -> String?
@@ -270,7 +272,8 @@ extension Call {
   fileprivate func noteLengths(_ examples: SupervisedExamples, _ limit: String) {
     guard examples.truncated + examples.dropped > 0 else { return }
     state.output.note(
-      "\(examples.truncated) examples were cut at \(limit), \(examples.dropped) left out because their prompt alone reaches it")
+      "\(examples.truncated) examples were cut at \(limit), \(examples.dropped) left out because their prompt alone reaches it"
+    )
   }
 }
 

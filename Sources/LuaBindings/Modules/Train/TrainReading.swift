@@ -28,7 +28,8 @@ extension OptionReader {
       model: model, teacher: teacher, examples: examples, settings: settings, adapter: adapter, folder: folder)
   }
 
-  /// Where the store keeps the result: its name in the call with a suffix from what it follows from; nil without a name.
+  /// Where the store keeps the result: its name in the call with a suffix from what it follows from; nil without a
+  /// name.
   func cacheFolder(_ suffix: some StringProtocol) throws -> String? {
     guard let reader = optional("cache") else { return nil }
     let name = try reader.string()
