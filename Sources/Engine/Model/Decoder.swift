@@ -14,6 +14,8 @@ final class Decoder {
   private var updates: [[LowRankUpdate]] = []
   /// Drops inputs of adapters while they are trained.
   var dropout: Dropout?
+  /// A pass is under way: its weights stay as they are.
+  private(set) var isRunning = false
 
   init(weights: DecoderWeights) {
     self.weights = weights
@@ -50,6 +52,8 @@ final class Decoder {
     _ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil, record: ForwardRecord? = nil
   ) throws {
     let rows = tokens.count, w = workspace, c = configuration
+    isRunning = true
+    defer { isRunning = false }
     try w.reserve(rows)
     try record?.reserve(rows)
     var furthest = 0

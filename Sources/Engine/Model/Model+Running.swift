@@ -183,10 +183,11 @@ extension Model {
           let count = prompts[i].tokens.count
           let cache = try KeyValueCache(configuration, positions: count, layers: 1)
           sequences.append(
-            BatchSequence(index: i, row: tokens.count, span: 0..<count, isGenerated: false, cache: cache))
+            BatchSequence(index: i, row: tokens.count, span: 0..<count, cache: cache))
           tokens += prompts[i].tokens
         }
         lastCacheBytes = max(lastCacheBytes, sequences.reduce(0) { $0 + $1.cache.byteCount })
+        try plan?.update()
         try decoder.forward(tokens, sequences, plan: plan, depth: depth)
         let needsNorm = lookAtFinalNorm || plan?.isUsed(.finalNorm, layer: nil) == true
         if needsNorm { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }
@@ -194,7 +195,7 @@ extension Model {
         start = end
       }
     }
-    try finish(plan, list)
+    try plan?.finish()
   }
 
   /// nil where nothing looks at activations.
@@ -205,12 +206,5 @@ extension Model {
     return try HookPlan(
       interventions: list, captures: captures, prompts: prompts, limits: limits, configuration: configuration,
       tokenizer: tokenizer)
-  }
-
-  func finish(_ plan: HookPlan?, _ list: InterventionList?) throws {
-    guard let plan, let list else { return }
-    list.lastReports = plan.reports
-    list.warnings = []
-    list.warnings = try plan.finish()
   }
 }
