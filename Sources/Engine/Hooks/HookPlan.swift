@@ -3,7 +3,7 @@ import CKernels
 /// All interventions and captures of one run, resolved: for every site and layer what to do, for every sequence where.
 /// A site nobody uses costs one look into a table.
 final class HookPlan {
-  private let actions: [[Action]]
+  let actions: [[Action]]
   private let configuration: ModelConfiguration
   private(set) var reports: [InterventionReport]
   private let strict: Set<Int>
@@ -270,9 +270,10 @@ final class HookPlan {
       }
     }
     guard changed > 0 else { return }
-    reports[report].fired += 1
-    reports[report].rows += changed
-    reports[report].changeSum += change
+    let sequences = rows.sequence.standsFor
+    reports[report].fired += sequences
+    reports[report].rows += changed * sequences
+    reports[report].changeSum += change * Double(sequences)
   }
 
   private func checkAnswer(_ answer: Tensor, _ shape: [Int], _ context: HookContext) throws {
@@ -306,17 +307,4 @@ private func unit(_ vector: Tensor, _ what: String) throws -> Tensor {
     throw EngineError(.numeric, "\(what): the direction has norm \(norm), so it has no direction")
   }
   return try Tensor(values.map { Float(Double($0) / norm) }, shape: vector.shape)
-}
-
-/// A sequence's part in one packed forward pass.
-struct BatchSequence {
-  /// Place in the request.
-  let index: Int
-  /// First row in the packed batch.
-  let row: Int
-  /// Absolute positions of its rows, 0-based.
-  let span: Range<Int>
-  /// Whether its rows are generated tokens.
-  let isGenerated: Bool
-  let cache: KeyValueCache
 }
