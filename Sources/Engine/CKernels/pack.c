@@ -157,27 +157,59 @@ CK_CLONES void ck_pack_weight_columns(enum ck_weight_type type, size_t first, si
   }
 }
 
-// Rows rounded to bf16 but kept as float32: [k, padded to pairs][rows].
-CK_CLONES static void pack_rounded(size_t rows, size_t k, const float *x, size_t ldx, float *out) {
-  for (size_t start = 0; start < k; start += LINE) {
+typedef uint32_t four __attribute__((vector_size(16), aligned(4)));
+
+CK_INLINE four four_at(const float *x, int rounded) {
+  four bits = *(const four *)x;
+  if (!rounded) return bits;
+  four nan = (four)((bits & 0x7fffffff) > 0x7f800000);
+  four up = bits + 0x7fff + (bits >> 16 & 1);
+  return ((up & ~nan) | ((bits | 0x400000) & nan)) & 0xffff0000;
+}
+
+// Strips of 6 rows, four inputs at a time: rows 0 to 3 by a transpose, 4 and 5 by pairs. Returns the inputs done.
+CK_INLINE size_t turn_six(size_t k, const float *x, size_t ldx, float *out, int rounded) {
+  size_t i = 0;
+  for (; i + 4 <= k; i += 4, out += 24) {
+    four r[6];
+    for (int j = 0; j < 6; j++) r[j] = four_at(x + j * ldx + i, rounded);
+    four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    four c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    *(four *)out = __builtin_shufflevector(a, b, 0, 1, 4, 5), *(four *)(out + 6) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    *(four *)(out + 12) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    *(four *)(out + 18) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+    four low = __builtin_shufflevector(r[4], r[5], 0, 4, 1, 5), high = __builtin_shufflevector(r[4], r[5], 2, 6, 3, 7);
+    memcpy(out + 4, &low, 8), memcpy(out + 10, (char *)&low + 8, 8);
+    memcpy(out + 16, &high, 8), memcpy(out + 22, (char *)&high + 8, 8);
+  }
+  return i;
+}
+
+// As float32, [k][rows]; with `rounded`, rounded to bf16 and padded to pairs.
+CK_CLONES static void pack_floats(size_t rows, size_t k, const float *x, size_t ldx, float *out, int rounded) {
+  size_t done = 0;
+  if (rows == 6) done = rounded ? turn_six(k, x, ldx, out, 1) : turn_six(k, x, ldx, out, 0);
+  for (size_t start = done; start < k; start += LINE) {
     size_t end = start + LINE < k ? start + LINE : k;
     for (size_t r = 0; r < rows; r++)
       for (size_t i = start; i < end; i++) {
-        uint32_t bits = bf16_bits(x[r * ldx + i]) << 16;
+        uint32_t bits;
+        memcpy(&bits, x + r * ldx + i, 4);
+        if (rounded) bits = bf16_bits(x[r * ldx + i]) << 16;
         memcpy(out + i * rows + r, &bits, 4);
       }
   }
-  if (k % 2) memset(out + k * rows, 0, rows * sizeof *out);
+  if (rounded && k % 2) memset(out + k * rows, 0, rows * sizeof *out);
 }
 
 void ck_pack_rows(enum ck_weight_type type, size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last,
                   float *packed) {
   size_t strips = ck_strips(type, m), floats = ck_packed_row(type, k);
-  int widened = type == CK_WEIGHT_BF16 && !ck_has_bf16();
+  int widened = type == CK_WEIGHT_BF16 && !ck_has_bf16(), is_wide = ck_has_avx512();
   for (size_t s = first; s < last; s++) {
     size_t row = m * s / strips, rows = m * (s + 1) / strips - row;
     float *out = packed + row * floats;
-    if (widened) pack_rounded(rows, k, x + row * ldx, ldx, out);
+    if (widened || !is_wide) pack_floats(rows, k, x + row * ldx, ldx, out, widened);
     else if (rows == 1 && type == CK_WEIGHT_F32) memcpy(out, x + row * ldx, k * sizeof(float));
     else turn(type, rows, k, x + row * ldx, ldx, (uint32_t *)out, rows);
   }

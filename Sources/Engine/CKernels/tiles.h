@@ -15,7 +15,8 @@ typedef struct {
   size_t height;  // rows of a strip at most
   size_t cut;     // steps of a panel's part, which stays in a near cache while the strips pass
   size_t floats;  // floats of x per step: 1, or 2 where pairs are widened
-  size_t near;    // bytes ahead that the only strip of few rows asks for
+  size_t few;     // rows of an only strip that asks for what comes `near` bytes on; others ask for the next panel
+  size_t near;
   ck_tile *const *tiles;  // by rows, from 1
 } ck_tiles;
 

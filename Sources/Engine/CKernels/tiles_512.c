@@ -86,7 +86,7 @@ TILES(f32, __attribute__((target("avx512f"))), 1, STEP_F32)
 TILES(bf16, __attribute__((target("avx512f,avx512bf16"))), 1, STEP_BF16)
 TILES(wide, __attribute__((target("avx512f"))), 2, STEP_WIDE)
 
-const ck_tiles ck_f32_512 = {.height = 14, .cut = 2048, .floats = 1, .near = 8192, .tiles = f32_tiles};
-const ck_tiles ck_bf16_512 = {.height = 14, .cut = 2048, .floats = 1, .near = 8192, .tiles = bf16_tiles};
-const ck_tiles ck_wide_512 = {.height = 14, .cut = 1024, .floats = 2, .near = 8192, .tiles = wide_tiles};
+const ck_tiles ck_f32_512 = {.height = 14, .cut = 2048, .floats = 1, .near = 8192, .few = 14, .tiles = f32_tiles};
+const ck_tiles ck_bf16_512 = {.height = 14, .cut = 2048, .floats = 1, .near = 8192, .few = 14, .tiles = bf16_tiles};
+const ck_tiles ck_wide_512 = {.height = 14, .cut = 1024, .floats = 2, .near = 8192, .few = 14, .tiles = wide_tiles};
 #endif

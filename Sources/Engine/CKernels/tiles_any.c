@@ -30,6 +30,7 @@ typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
       for (int p = 0; p < LINES; p++) sum[r][p] = more ? *(const vec *)(y + r * ldy + 16 * p) : (vec){0};           \
     for (size_t i = 0; i < steps; i++, w += 128, x += FLOATS * ROWS, ahead += stride) {                             \
       __builtin_prefetch(ahead);                                                                                    \
+      if (LINES == 2) __builtin_prefetch(ahead + 64);                                                               \
       STEP(ROWS, LINES)                                                                                             \
     }                                                                                                               \
     for (int r = 0; r < ROWS; r++)                                                                                  \
@@ -39,9 +40,8 @@ typedef uint32_t words __attribute__((vector_size(64), aligned(4)));
   TARGET static void SET##_##ROWS(size_t steps, const float *x, const char *w, float *y, size_t ldy, int more,      \
                                   const char *ahead, size_t stride) {                                               \
     for (int half = 0; half < 2; half += LINES)                                                                     \
-      NAME##_part_##ROWS(steps, x, w + 64 * half, y + 16 * half, ldy, more,                                         \
-                         ahead + (stride < 128 ? half * steps * (stride / 2) : 64 * half),                          \
-                         stride < 128 ? stride * LINES / 2 : stride);                                               \
+      NAME##_part_##ROWS(steps, x, w + 64 * half, y + 16 * half, ldy, more, ahead + half * steps * (stride / 2),    \
+                         stride * LINES / 2);                                                                       \
   }
 #define PARTS(NAME, FLOATS, STEP)   \
   PART(NAME, 1, 2, FLOATS, STEP)    \
@@ -66,10 +66,10 @@ PARTS(wide, 2, STEP_WIDE)
 #if defined(__x86_64__)
 SET(f32, __attribute__((target("arch=x86-64-v3"))), 256)
 SET(wide, __attribute__((target("arch=x86-64-v3"))), 256)
-const ck_tiles ck_f32_256 = {.height = 6, .cut = 1024, .floats = 1, .near = 4096, .tiles = f32_256_tiles};
-const ck_tiles ck_wide_256 = {.height = 6, .cut = 512, .floats = 2, .near = 4096, .tiles = wide_256_tiles};
+const ck_tiles ck_f32_256 = {.height = 6, .cut = 1024, .floats = 1, .near = 4096, .few = 2, .tiles = f32_256_tiles};
+const ck_tiles ck_wide_256 = {.height = 6, .cut = 512, .floats = 2, .near = 4096, .few = 2, .tiles = wide_256_tiles};
 #endif
 SET(f32, , any)
 SET(wide, , any)
-const ck_tiles ck_f32_any = {.height = 6, .cut = 1024, .floats = 1, .near = 4096, .tiles = f32_any_tiles};
-const ck_tiles ck_wide_any = {.height = 6, .cut = 512, .floats = 2, .near = 4096, .tiles = wide_any_tiles};
+const ck_tiles ck_f32_any = {.height = 6, .cut = 1024, .floats = 1, .near = 4096, .few = 2, .tiles = f32_any_tiles};
+const ck_tiles ck_wide_any = {.height = 6, .cut = 512, .floats = 2, .near = 4096, .few = 2, .tiles = wide_any_tiles};

@@ -51,7 +51,7 @@ void ck_multiply_packed(enum ck_weight_type type, size_t m, size_t columns, size
       for (size_t s = 0; s < strips; s++) {
         size_t row = m * s / strips, rows = m * (s + 1) / strips - row;
         const float *x = packed + (row * steps + start * rows) * set->floats;
-        const char *ahead = strips == 1 ? w + set->near : next + s * here * stride;
+        const char *ahead = m <= set->few ? w + set->near : next + s * here * stride;
         ck_tile *tile = set->tiles[rows - 1];
         float *out = y + row * ldy + column;
         if (width == CK_WIDTH) tile(here, x, w, out, ldy, more, ahead, stride);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "activation.h"
 #include "backward.h"
+#include "blocks.h"
 #include "cpu.h"
 #include "dequant.h"
 #include "encode.h"
