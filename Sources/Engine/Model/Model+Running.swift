@@ -214,10 +214,12 @@ extension Model {
       tokenizer: tokenizer)
   }
 
-  func finish(_ plan: HookPlan?, _ list: InterventionList?) throws {
+  /// Leaves reports and warnings in the list; a run that Ctrl-C ended is no reason for warnings.
+  func finish(_ plan: HookPlan?, _ list: InterventionList?, isWhole: Bool = true) throws {
     guard let plan, let list else { return }
     list.lastReports = plan.reports
     list.warnings = []
+    guard isWhole else { return }
     list.warnings = try plan.finish()
   }
 }

@@ -30,6 +30,10 @@ void ck_set_threads(size_t count);
 /// Set from a signal handler; polled by the engine per layer and per token.
 void ck_interrupt_set(int value);
 int ck_interrupt_get(void);
+/// Ctrl-C was pressed: sets the flag and counts.
+void ck_interrupt_request(void);
+/// How often that happened since the process began; nothing sets it back.
+int ck_interrupt_requests(void);
 
 // ---- scratch.c ----------------------------------------------------------------------------------------------------
 /// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
