@@ -8,12 +8,12 @@ extension Model {
   ///
   /// `onToken(text, id, sequence)` gets whole UTF-8 pieces that join to the completion's text; returning false ends
   /// that sequence. Captures see prompt and new tokens but the last. Ctrl-C ends all sequences and returns what there
-  /// is.
-  /// Throws as `run`, and what `onToken` throws.
+  /// is; one that was pressed before the call is thrown. Throws as `run`, and what `onToken` throws.
   public func generate(
     _ prompts: [Prompt], options: GenerationOptions, captures: [CaptureRequest] = [],
     onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)? = nil, progress: ((Int) -> Void)? = nil
   ) throws -> [Completion] {
+    try Interrupt.check()  // one that is still pending is not this call's: it has nothing to hand back yet
     let options = try options.checked()
     try check(prompts, newTokens: options.maxTokens)
     for id in options.stopTokens where !(0..<configuration.vocabularySize).contains(id) {
@@ -31,10 +31,15 @@ extension Model {
         let range = start..<min(start + Model.generationGroup, prompts.count)
         let group = GenerationGroup(model: self, options: options, plan: plan, onToken: onToken)
         completions += try group.run(prompts, range)
+        if group.isInterrupted {
+          let rest = prompts.count - range.upperBound
+          completions += Array(repeating: Completion(text: [], tokens: [], finish: .interrupted), count: rest)
+          break
+        }
         progress?(range.upperBound)
       }
     }
-    try plan?.finish()
+    try plan?.finish(isWhole: !completions.contains { $0.finish == .interrupted })
     return completions
   }
 }
@@ -46,6 +51,8 @@ private final class GenerationGroup {
   private let plan: HookPlan?
   private let onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)?
   private let stops: Set<Int>
+  /// Ctrl-C ended it.
+  private(set) var isInterrupted = false
 
   /// One sequence's state.
   private struct Stream {
@@ -83,9 +90,12 @@ private final class GenerationGroup {
     do {
       try prefill(prompts, &streams)
       while streams.contains(where: { !$0.isDone }) { try step(prompts, &streams) }
-    } catch let error as EngineError where error.kind == .interrupted {
+    } catch  where error.isCtrlC {
       // What there is so far is returned, marked interrupted.
-      for i in streams.indices where !streams[i].isDone { try close(&streams[i], .interrupted, nil) }
+      isInterrupted = true
+      for i in streams.indices where !streams[i].isDone {
+        do { try close(&streams[i], .interrupted, nil) } catch  where error.isCtrlC {}  // `onToken` is stopped as well
+      }
     }
     return streams.map(\.completion)
   }

@@ -21,21 +21,24 @@ extension HookPlan {
             shape: selected.shape, pointer: selected.pointer))
       case .edit(let effect, let id):
         let context = context(site, layer, sequence.index, matrix.positions)
-        try edit(effect, matrix, context, id)
+        try edit(effect, matrix, context, id, times: sequence.standsFor)
       }
     }
   }
 
   private func edit(
-    _ effect: Intervention.Effect, _ matrix: SelectedMatrix, _ context: HookContext, _ id: Int
+    _ effect: Intervention.Effect, _ matrix: SelectedMatrix, _ context: HookContext, _ id: Int, times: Int
   ) throws {
+    func record(_ rows: Int, _ change: Double) {
+      self.record(id, rows: rows * times, change: change * Double(times), times: times)
+    }
     switch effect {
     case .mean(let mean):
       let value = mean.pointer[0]
       let change = matrix.edit { _, _, _, columns, row in
         for column in columns { row[column] = value }
       }
-      record(id, rows: matrix.positions.count, change: change)
+      record(matrix.positions.count, change)
     case .patch(let value):
       let rows = value.shape[1], width = value.shape[2], slots = matrix.slots.filter { $0 < rows }
       let change = matrix.edit { head, _, slot, columns, row in
@@ -43,12 +46,12 @@ extension HookPlan {
         let source = value.pointer + (head * rows + slot) * width
         for column in columns where column < width { row[column] = source[column] }
       }
-      record(id, rows: slots.count, change: change)
+      record(slots.count, change)
     case .function(let body):
       guard !isRemoved(id) else { return }
       let selected = try matrix.gathered()
       guard let answer = try body(context, selected) else {
-        return record(id, rows: matrix.positions.count, change: 0)
+        return record(matrix.positions.count, 0)
       }
       try checkAnswer(answer, selected.shape, context)
       let count = matrix.positions.count, width = matrix.columns
@@ -59,7 +62,7 @@ extension HookPlan {
       let change = matrix.edit { head, place, _, _, row in
         row.update(from: answer.pointer + (head * count + place) * width, count: width)
       }
-      record(id, rows: count, change: change)
+      record(count, change)
     case .add, .ablate, .replace: preconditionFailure("refused at registration")
     }
   }

@@ -87,12 +87,13 @@ extension HookPlan {
         changed = rows.count
       }
     }
-    record(id, rows: changed, change: change)
+    let sequences = rows.sequence.standsFor
+    record(id, rows: changed * sequences, change: change * Double(sequences), times: sequences)
   }
 
-  func record(_ id: Int, rows: Int, change: Double) {
+  func record(_ id: Int, rows: Int, change: Double, times: Int = 1) {
     guard rows > 0 else { return }
-    reports[id]?.fired += 1
+    reports[id]?.fired += times
     reports[id]?.rows += rows
     reports[id]?.changeSum += change
   }

@@ -25,7 +25,7 @@ final class HookPlan {
   private var version: Int?
   private var prepared: [Int: [(place: Int, action: Action)]] = [:]
   private var captured: [(place: Int, action: Action)] = []
-  private var actions: [[Action]] = []
+  private(set) var actions: [[Action]] = []
   /// Selections that look for text.
   private var growing: [Selection] = []
   /// By intervention; those that were removed on the way stay.
@@ -193,8 +193,8 @@ final class HookPlan {
   /// A function that was removed is not called again, also not later in the same pass.
   func isRemoved(_ id: Int) -> Bool { list?.contains(id) == false }
 
-  /// Hands the reports to the list.
-  func finish() throws { try list?.finish(Array(reports.values)) }
+  /// Hands the reports to the list, and warnings, for which a run that Ctrl-C ended is no reason.
+  func finish(isWhole: Bool = true) throws { try list?.finish(Array(reports.values), isWhole: isWhole) }
 }
 
 private func index(_ site: Site, _ layer: Int?, _ configuration: ModelConfiguration) -> Int {
@@ -208,15 +208,4 @@ private func unit(_ vector: Tensor, _ what: String) throws -> Tensor {
     throw EngineError(.numeric, "\(what): the direction has norm \(norm), so it has no direction")
   }
   return try Tensor(values.map { Float(Double($0) / norm) }, shape: vector.shape)
-}
-
-/// A sequence's part in one packed forward pass.
-struct BatchSequence {
-  /// Place in the request.
-  let index: Int
-  /// First row in the packed batch.
-  let row: Int
-  /// Absolute positions of its rows, 0-based.
-  let span: Range<Int>
-  let cache: KeyValueCache
 }

@@ -55,10 +55,11 @@ public final class InterventionList {
 
   /// Takes over what a run reports, for those that are registered still. Throws where one that did nothing asked to be
   /// strict.
-  func finish(_ reports: [InterventionReport]) throws {
+  func finish(_ reports: [InterventionReport], isWhole: Bool = true) throws {
     let byID = Dictionary(uniqueKeysWithValues: reports.map { ($0.id, $0) })
     lastReports = entries.map { byID[$0.id] ?? InterventionList.report($0.id, $0.intervention) }
     warnings = []
+    guard isWhole else { return }
     warnings = try entries.compactMap { entry in
       guard let report = byID[entry.id], report.fired == 0 else { return nil }
       let place = report.site.map { " at \($0.rawValue)" } ?? ""

@@ -38,7 +38,8 @@ extension ModelObject {
     },
     Function(
       "generate", "m:generate{ prompt | prompts | tokens, ... }",
-      "Continues prompts with a cache. Ctrl-C returns what there is.",
+      "Continues prompts with a cache. Ctrl-C returns what there is; the next run of a model after it is interrupted, so "
+        + "that a loop ends.",
       options: SharedOptions.prompts + [
         Option("max_tokens", "integer", .integer(64), "new tokens at most"),
         Option("temperature", "number", .number(0), "0 takes the likeliest token"),
@@ -69,19 +70,15 @@ extension ModelObject {
       var onToken: (([UInt8], Int, Int) throws -> Bool)?
       if let function = try options.optional("on_token")?.function() {
         onToken = { text, id, sequence in
-          do {
-            return try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
-              results[0].isBoolean ? try results[0].boolean() : true
-            }
-          } catch let error as LuaError where error.isInterruption {
-            throw EngineError(.interrupted, error.message)  // Ctrl-C inside the function: as anywhere else in a generation
+          try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
+            results[0].isBoolean ? try results[0].boolean() : true
           }
         }
       }
       let completions = try call.withProgress("generate", prompts: set.prompts.count) { update in
         try model.generate(set.prompts, options: settings, captures: captures, onToken: onToken, progress: update)
       }
-      if completions.contains(where: { $0.finish == .interrupted }) { call.state.deferInterruption() }
+      call.keepResultsOfInterruption(completions.contains { $0.finish == .interrupted })
       call.noteWarnings(of: model)
       let tables = completions.enumerated().map { i, completion in
         var table: LuaTable = [
@@ -114,6 +111,12 @@ extension ModelObject {
 }
 
 extension Call {
+  /// For functions that hand back what they have after Ctrl-C: lets the script take it. Also where the work was over
+  /// when the key was pressed.
+  func keepResultsOfInterruption(_ isCut: Bool) {
+    if isCut || Interrupt.isRequested { state.deferInterruption() }
+  }
+
   /// A batch's tables as a list, a single prompt's as itself.
   func push(_ tables: [LuaTable], single: Bool) -> Int { single ? push(tables[0]) : push(tables) }
 
