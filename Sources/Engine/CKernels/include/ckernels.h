@@ -9,6 +9,8 @@
 #include "backward.h"
 #include "dequant.h"
 #include "encode.h"
+#include "finite.h"
+#include "guard.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"

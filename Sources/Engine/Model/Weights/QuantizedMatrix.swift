@@ -24,7 +24,8 @@ final class QuantizedMatrix: WeightMatrix {
 
   var byteCount: Int { memory.byteCount }
 
-  /// nil where some of the weights are stored in a way that has no integer product.
+  /// nil where some of the weights are stored in a way that has no integer product. Throws `.numeric` for scales that are
+  /// no numbers.
   init?(_ rows: MatrixRows) throws {
     var segments: [Segment] = [], sources: [StoredRows] = [], offset = 0
     for piece in rows.pieces {
@@ -41,15 +42,21 @@ final class QuantizedMatrix: WeightMatrix {
     inputs = rows.inputs
     self.segments = segments
     memory = try WeightMemory(offset)
-    let base = memory.base, fixed = segments
+    let base = memory.base, fixed = segments, inputs = inputs
     for (i, piece) in rows.pieces.enumerated() {
-      let source = sources[i], segment = fixed[i]
+      let source = sources[i], segment = fixed[i], failure = FirstError()
       parallelRanges(piece.rows, minimum: max(1, (1 << 18) / segment.rowBytes)) { range in
         for row in range {
           (base + segment.offset + row * segment.rowBytes).copyMemory(
             from: source.base + piece.stored(row) * segment.rowBytes, byteCount: segment.rowBytes)
         }
+        let start = base + segment.offset
+        let found = ck_count_nonfinite_blocks(
+          segment.type, start + range.lowerBound * segment.rowBytes, range.count * inputs)
+        guard found > 0 else { return }
+        failure.catching { try rows.weights.refuseNonfiniteBlocks(piece.place.name) }
       }
+      try failure.rethrow()
     }
   }
 
