@@ -7,6 +7,8 @@ public final class ShardedSafetensors: WeightSource {
   public let path: String
   /// Shard by shard, each in its file's order.
   public let names: [String]
+  /// The `__metadata__` strings of the first file.
+  public let metadata: [String: String]
   private let shards: [String: SafetensorsFile]
   let files: [SafetensorsFile]
 
@@ -35,6 +37,7 @@ public final class ShardedSafetensors: WeightSource {
         shards[tensor] = shard
       }
     }
+    metadata = files.first?.metadata ?? [:]
     let lost = places.keys.filter { shards[$0] == nil }.sorted()
     if let first = lost.first, let file = places[first] {
       let others = lost.dropFirst()

@@ -41,7 +41,8 @@ extension Model {
           try source.weights.verify()
         }
       }, as: type,
-      companions: source.companions, files: files, metadata: ["model_hash": baseHash])
+      companions: source.companions, files: files,
+      metadata: ["model_hash": baseHash, "model_ancestors": ancestors.joined(separator: ",")])
   }
 
   /// Throws what `save` would throw before it writes anything: `.argument` while adapters are attached, `.file` for
