@@ -148,11 +148,18 @@ struct ConfigurationGoldens {
     let item = try ConfigurationGoldens.named(name)
     try ConfigurationGoldens.withFolder(item) { folder in
       let model = try Model.load(path: folder)
-      let tokens = Array((item.tokens + item.tokens).prefix(40))
+      let tokens = Array((item.tokens + item.tokens).prefix(40))  // one beginning, which may be computed only once
       let prompts = [10, 40, 20, 33].map {
         Prompt(tokens: Array(tokens.prefix(min($0, model.configuration.contextLength))))
       }
       let batch = try model.run(prompts, logits: .all)
+      // All begin with 30 tokens or more, which must not be computed once for sequences of different lengths.
+      let long = [40, 31, 36].map { Prompt(tokens: Array(tokens.prefix(min($0, model.configuration.contextLength)))) }
+      let last = try model.run(long, logits: .last)
+      for (i, prompt) in long.enumerated() {
+        let alone = try model.run([prompt], logits: .last)[0].logits?.values ?? []
+        #expect(maxDifference("\(name) last \(i)", last[i].logits?.values ?? [], alone) < 1e-5)
+      }
       for (i, prompt) in prompts.enumerated() {
         let alone = try model.run([prompt], logits: .all)[0].logits?.values ?? []
         #expect(maxDifference("\(name) \(i)", batch[i].logits?.values ?? [], alone) < 1e-5)

@@ -15,7 +15,7 @@ import Testing
       ("rope", "`" + ModelKeys.rotaryKeys.sorted().joined(separator: "` `") + "`\n"),
       ("rope types", ModelKeys.rotaryTypes.map { "`\($0)`" }.joined(separator: ", ") + "\n"),
       ("families", families),
-      ("wrappers", "`" + FileKinds.wrappers.sorted().joined(separator: "` `") + "`\n"),
+      ("wrappers", "`" + FileKinds.wrappers.keys.sorted().joined(separator: "` `") + "`\n"),
     ]
   }
 

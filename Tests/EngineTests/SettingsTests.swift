@@ -233,6 +233,7 @@ import Testing
     (["quantization_config": .object(["quant_method": .string("fp8")])], ["FP8"]),
     (["quantization_config": .object(["quant_method": .string("mxfp4")])], ["MXFP4"]),
     (["quantization_config": .object(["quant_method": .string("brand_new")])], ["brand_new"]),
+    (["quantization_config": .object(["group_size": .integer(64), "bits": .integer(4)])], ["MLX"]),
     (["quantization": .object(["group_size": .integer(64), "bits": .integer(4)])], ["MLX"]),
     (["model_type": .string("mixtral")], ["mixtral", "mixture of experts"]),
     (["model_type": .string("qwen3_moe")], ["mixture of experts"]),

@@ -58,6 +58,15 @@ public struct Rotary: Sendable, Hashable {
     }
   }
 
+  /// Whether sequences of up to `length` positions turn as their beginnings alone do.
+  func isFixed(upTo length: Int) -> Bool {
+    switch scaling {
+    case .dynamic(_, let context): length <= context
+    case .longrope(let rule): length <= rule.originalContext
+    default: true
+    }
+  }
+
   /// What cosines and sines are multiplied by.
   var magnitude: Double {
     switch scaling {

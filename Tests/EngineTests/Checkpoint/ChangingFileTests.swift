@@ -56,6 +56,7 @@ import Testing
         (try Model.load(path: gguf), gguf), (try Model.load(path: folder), "\(folder)/model.safetensors"),
       ] {
         let before = try ConfigurationGoldens.logits(model, item), contents = try bytes(path)
+        usleep(20_000)  // times of change are kept to some milliseconds
         switch damage {
         case "overwritten": try write(contents.map { $0 ^ 1 }, over: path)
         case "cut": truncate(path, off_t(contents.count / 2))

@@ -58,7 +58,7 @@ extension Family {
       ],
       gguf: TensorNames.fusedGGUF,
       prefix: "gpt_neox.", otherPrefixes: [""],
-      ignoredSuffixes: ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"]))
+      ignoredSuffixes: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"]))
 }
 
 extension ModelKeys {

@@ -8,7 +8,7 @@ enum FileKinds {
     }
     if let own = settings["quantization_config"] {
       if own["load_in_4bit"] != nil || own["load_in_8bit"] != nil { return "bitsandbytes" }
-      return "a method that it does not name"
+      return own["group_size"] != nil && own["bits"] != nil ? "MLX" : "a method that it does not name"
     }
     // MLX writes its settings twice, once under this name.
     return settings["quantization"].map { $0["group_size"] == nil && $0["bits"] == nil ? $0.shortText : "MLX" }
@@ -76,10 +76,11 @@ enum FileKinds {
   ]
 
   /// `model_type` of models of several parts whose `text_config` is the decoder as it stands, and as it is used for text.
-  static let wrappers: Set<String> = [
-    "gemma3", "llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "mistral3",
-    "internvl",
-    "qwen2_audio", "voxtral",
+  /// Each with the `model_type` that a `text_config` without one has.
+  static let wrappers: [String: String] = [
+    "gemma3": "gemma3_text", "llava": "llama", "llava_next": "llama", "llava_next_video": "llama", "vipllava": "llama",
+    "video_llava": "llama", "llava_onevision": "qwen2", "mistral3": "mistral", "internvl": "qwen2", "qwen2_audio": "qwen2",
+    "voxtral": "llama",
   ]
 
   static func unsupported(_ name: String, what: String, source: String, known: [String]) -> EngineError {

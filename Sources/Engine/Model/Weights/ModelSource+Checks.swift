@@ -17,12 +17,14 @@ extension ModelSource {
     guard let inner = try configuration.object(ifPresent: "text_config") else { return (configuration, false) }
     let outer = try configuration.string("model_type")
     if Family.all.contains(where: { $0.modelTypes.contains(outer) }) { return (configuration, false) }
-    guard FileKinds.wrappers.contains(outer) else {
+    guard let usual = FileKinds.wrappers[outer] else {
       throw FileKinds.unsupported(
         outer, what: "model_type", source: configuration.source,
-        known: Family.all.flatMap(\.modelTypes) + FileKinds.wrappers.sorted())
+        known: Family.all.flatMap(\.modelTypes) + FileKinds.wrappers.keys.sorted())
     }
-    return (inner, true)
+    guard inner["model_type"] == nil, case .object(var members) = inner.value else { return (inner, true) }
+    members["model_type"] = .string(usual)
+    return (try ConfigurationFile(.object(members), source: inner.source), true)
   }
 
   /// Checks every setting of a folder against the table.
