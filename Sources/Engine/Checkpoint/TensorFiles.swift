@@ -41,7 +41,9 @@ public enum TensorFiles {
   private static func kind(_ path: String) -> String { (path as NSString).pathExtension.lowercased() }
 
   private static func all(of source: some WeightSource) throws -> [(name: String, tensor: Tensor)] {
-    try source.names.map { ($0, try source.tensor($0)) }
+    let tensors = try source.names.map { ($0, try source.tensor($0)) }
+    try source.verify()
+    return tensors
   }
 
   private static func unknown(_ kind: String, _ path: String, _ verb: String, _ known: [String]) -> EngineError {

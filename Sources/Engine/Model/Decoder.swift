@@ -8,8 +8,7 @@ final class Decoder {
   let configuration: ModelConfiguration
   let weights: DecoderWeights
   let workspace: ActivationBuffers
-  /// Of each layer; layers with the same rotary embedding share one.
-  let tables: [RotaryTable?]
+  let rotaryTables: RotaryTables
   /// Low-rank updates of all attached adapters, by layer and matrix; empty where there are none.
   private var updates: [[LowRankUpdate]] = []
   /// Drops inputs of adapters while they are trained.
@@ -21,11 +20,7 @@ final class Decoder {
     self.weights = weights
     configuration = weights.source.configuration
     workspace = ActivationBuffers(configuration)
-    var known: [Rotary: RotaryTable] = [:]
-    for rotary in configuration.layers.compactMap(\.rotary) where known[rotary] == nil {
-      known[rotary] = RotaryTable(rotary)
-    }
-    tables = configuration.layers.map { $0.rotary.flatMap { known[$0] } }
+    rotaryTables = RotaryTables(configuration)
   }
 
   /// Updates of a block's matrix, in the order of their adapters.
@@ -58,12 +53,10 @@ final class Decoder {
     defer { isRunning = false }
     try w.reserve(rows)
     try record?.reserve(rows)
-    var furthest = 0
     for sequence in sequences {
       for (i, position) in sequence.span.enumerated() { w.positions[sequence.row + i] = Int32(position) }
-      furthest = max(furthest, sequence.span.upperBound)
     }
-    for table in tables { table?.grow(to: furthest) }
+    rotaryTables.prepare(sequences)
     if let start {
       for sequence in sequences { start.copy(sequence, into: w.stream) }
     } else {
@@ -163,7 +156,7 @@ final class Decoder {
     try plan?.visit(.v, layer: layer, sequences, values, stride: width)
     if c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }  // before attention joins the stream
     record?.save(.unnormed, w.queryKeyValue, rows: rows)
-    rotate(layer, rows)
+    rotaryTables.forEachRun(layer: layer, rows: rows, sequences, positions: w.positions) { rotate(layer, $0) }
     record?.save(.queryKeyValue, w.queryKeyValue, rows: rows)
     for sequence in sequences {
       for cache in [sequence.cache] + sequence.followers {
@@ -191,14 +184,14 @@ final class Decoder {
   }
 
   /// QK-norm where the family has it, then rotary, on queries and keys in place.
-  private func rotate(_ layer: Int, _ rows: Int) {
+  private func rotate(_ layer: Int, _ run: RotaryRun) {
     let w = workspace, c = configuration, block = weights.blocks[layer]
-    let table = tables[layer]
+    let table = run.table
     guard table != nil || c.queryKeyNorm else { return }
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
     let epsilon = Float(c.normEpsilon)
-    parallelRanges(rows, minimum: 16) { range in
-      let queries = w.queryKeyValue + range.lowerBound * width, keys = queries + qWidth
+    parallelRanges(run.rows.count, minimum: 16) { range in
+      let queries = w.queryKeyValue + (run.rows.lowerBound + range.lowerBound) * width, keys = queries + qWidth
       if let weight = block.queryNorm?.weight {
         for row in 0..<range.count {
           let start = queries + row * width
@@ -212,7 +205,7 @@ final class Decoder {
         }
       }
       guard let table else { return }
-      let positions = w.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
+      let positions = run.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
       ck_rotary(range.count, c.headCount, c.dHead, table.dimensions, queries, width, positions, cosines, sines)
       ck_rotary(range.count, c.kvHeadCount, c.dHead, table.dimensions, keys, width, positions, cosines, sines)
     }

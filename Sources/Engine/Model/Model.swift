@@ -27,6 +27,8 @@ public final class Model: @unchecked Sendable {
   let givenTemplate: ChatTemplate?
   /// How weights are kept for products.
   public var precision: WeightPrecision { decoder.weights.precision }
+  /// What a reader should know of how its file was taken: the language part of a larger model, a head of its own.
+  public let notes: [String]
   /// Ids that end a generation: eos, and the template's end of turn.
   public let stopTokens: [Int]
   public let interventions: InterventionList
@@ -46,6 +48,7 @@ public final class Model: @unchecked Sendable {
     self.givenTemplate = givenTemplate
     self.name = name
     path = source.path
+    notes = source.notes
     baseHash = try hash ?? Fingerprint.ofModel(source.path)
     self.hash = baseHash
     configuration = source.configuration
@@ -99,22 +102,30 @@ public final class Model: @unchecked Sendable {
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
   /// `template`: a built-in chat template's name, or the text of one in Jinja, in place of the model's own.
-  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
+  /// `ignoring`: settings of the file that are passed over although they are not known. Throws `.numeric` for weights with
+  /// values that are no numbers, `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
   /// where the file has none, `.template`, `.memory`.
   public static func load(
-    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil
+    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil,
+    ignoring: Set<String> = []
   ) throws -> Model {
-    let source = try ModelSource(path: path)
+    let source = try ModelSource(path: path, ignoring: ignoring)
     if precision == .native, source.gguf == nil {
       throw EngineError(
         .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
     }
     let url = URL(fileURLWithPath: path)
-    let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
+    let fallback = source.gguf == nil ? url.lastPathComponent : SplitGGUF.modelName(path)
     let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
-    return try Model(
-      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given
-    )
+    do {
+      let weights = try DecoderWeights(source, precision: precision)
+      let model = try Model(source: source, name: name ?? fallback, weights: weights, template: given)
+      try source.weights.verify()
+      return model
+    } catch {
+      try source.weights.verify()  // a file that changed meanwhile explains whatever went wrong
+      throw error
+    }
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
@@ -192,7 +203,12 @@ public final class Model: @unchecked Sendable {
     }
     isRunning = true
     defer { isRunning = false }
-    return try body()
+    // Embeddings are read from the file as they are needed.
+    let weights = decoder.weights.source.weights
+    try weights.verify()
+    let result = try body()
+    try weights.verify()
+    return result
   }
 
   /// Throws `.argument` where a token id stands for another text in `other`.

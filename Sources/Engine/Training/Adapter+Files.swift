@@ -8,11 +8,8 @@ extension Adapter {
   private static let weightsName = "adapter_model.safetensors"
   private static let prefix = "base_model.model."
 
-  /// Writes the folder, so that a crash or a full disk leaves what was there. Throws `.file`.
+  /// Writes the folder in one step, so that a crash or a full disk leaves what was there. Throws `.file`.
   public func save(_ folder: String) throws {
-    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-      throw EngineError(.file, "cannot create \(folder): \(error.localizedDescription)")
-    }
     var tensors: [(name: String, tensor: Tensor)] = []
     for update in updates {
       let up = try update.module.order.map { try reordered(update.up.value, $0, back: true) } ?? update.up.value
@@ -39,12 +36,15 @@ extension Adapter {
       "target_modules": .array(targets.map { .string($0) }),
       "task_type": .string("CAUSAL_LM"), "use_dora": .bool(false), "use_rslora": .bool(false),
     ]
-    // The weights come into place while the settings are complete beside theirs: both or neither.
-    try AtomicFile.write("\(folder)/\(Adapter.settingsName)") {
-      try $0.write(JSONValue.object(settings).fileContents)
+    let contents = JSONValue.object(settings).fileContents
+    try AtomicFolder.write(folder, last: Adapter.settingsName) { staging in
+      try AtomicFile.write("\(staging)/\(Adapter.settingsName)") { try $0.write(contents) }
       try Safetensors.write(
-        "\(folder)/\(Adapter.weightsName)", tensors: tensors,
-        metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
+        "\(staging)/\(Adapter.weightsName)", tensors: tensors,
+        metadata: [
+          "format": "pt", "base_model_hash": baseHash, "base_model_name": baseName,
+          HuggingFaceFolder.settingsHashKey: SHA256.hex(of: contents),
+        ])
     }
   }
 
@@ -78,6 +78,11 @@ extension Adapter {
           + "it with PEFT's path_initial_model_for_weight_conversion")
     }
     let file = try SafetensorsFile(path: "\(folder)/\(Adapter.weightsName)")
+    if let written = file.metadata[HuggingFaceFolder.settingsHashKey], try written != SHA256.hex(ofFile: path) {
+      throw refuse(
+        "it is not the file that \(Adapter.weightsName) beside it was saved with: a save was cut off, files of two adapters "
+          + "stand in one folder, or it was edited; save the adapter again")
+    }
     let rank = try settings.int("r"), alpha = try settings.double("lora_alpha")
     guard (1...4096).contains(rank), alpha.isFinite else { throw refuse("r is \(rank) and lora_alpha \(alpha)") }
     let isScaledByRoot = try settings.bool(ifPresent: "use_rslora") ?? false
@@ -110,13 +115,13 @@ extension Adapter {
         )
       }
       used.formUnion([downName, upName])
-      var up = try file.tensor(upName)
+      var up = try file.finiteTensor(upName)
       if let order = module.order { up = try reordered(up, order, back: false) }
       let ownAlpha = patterns.first { module.name == $0.name || module.name.hasSuffix("." + $0.name) }?.alpha ?? alpha
       let divisor = isScaledByRoot ? Double(own).squareRoot() : Double(own)
       updates.append(
         try LowRankUpdate(
-          module, rank: own, scale: Float(ownAlpha / divisor), down: try file.tensor(downName), up: up))
+          module, rank: own, scale: Float(ownAlpha / divisor), down: try file.finiteTensor(downName), up: up))
     }
     if let other = file.names.first(where: { !used.contains($0) }) {
       throw EngineError(

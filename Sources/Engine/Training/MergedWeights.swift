@@ -48,6 +48,7 @@ final class MergedWeights: WeightSource {
   }
 
   var path: String { base.path }
+  func verify() throws { try base.verify() }
   var names: [String] { base.names }
   func shape(of name: String) -> [Int]? { base.shape(of: name) }
   func storage(of name: String) -> StoredForm? { base.storage(of: name) }

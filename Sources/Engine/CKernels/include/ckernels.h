@@ -11,6 +11,8 @@
 #include "cpu.h"
 #include "dequant.h"
 #include "encode.h"
+#include "finite.h"
+#include "guard.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"

@@ -48,9 +48,9 @@ final class DecoderWeights: @unchecked Sendable {
     self.precision = precision
     let c = source.configuration
     embeddingName = try source.place(.embedding).name
+    try source.refuseUnknownTensors()
     try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
     if !c.tiedEmbedding { try source.check(source.place(.unembedding).name, shape: [c.vocabularySize, c.dModel]) }
-    try source.refuseUnknownTensors()
     transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
     try loadPositions()
@@ -77,7 +77,7 @@ final class DecoderWeights: @unchecked Sendable {
     guard c.learnedPositions else { return }
     let name = try source.place(.positionEmbedding).name
     try source.check(name, shape: [c.contextLength, c.dModel])
-    positions = try source.weights.tensor(name)
+    positions = try source.weights.finiteTensor(name)
   }
 
   private func block(_ layer: Int) throws -> BlockWeights {
@@ -143,6 +143,7 @@ final class DecoderWeights: @unchecked Sendable {
   func embed(_ token: Int, position: Int, into target: UnsafeMutablePointer<Float>) throws {
     let width = source.configuration.dModel, scale = Float(source.configuration.embeddingScale)
     try source.weights.read(embeddingName, rows: token..<token + 1, into: target)
+    try source.weights.requireFinite(embeddingName, target, count: width)
     if scale != 1 { for i in 0..<width { target[i] *= scale } }
     if let positions {
       let row = positions.pointer + position * width
