@@ -8,6 +8,7 @@
 #include "activation.h"
 #include "backward.h"
 #include "dequant.h"
+#include "elementwise.h"
 #include "encode.h"
 #include "sha256.h"
 #include "inflate.h"

@@ -15,7 +15,9 @@ public final class ModelObject: LuaObject {
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + adapterRows,
+    fields: fieldRows,
+    methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + weightRows
+      + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [
