@@ -105,6 +105,7 @@ extension LuaState {
     internalRow { call in
       let name = lua_type(call.stack.pointer, 2) == LUA_TSTRING ? call.stack.string(at: 2) : ""
       if let assign = type.fields.first(where: { $0.name == name })?.assign { return try assign(call) }
+      if let assign = type.assignIndex, try assign(call) { return 0 }
       let open = type.fields.filter { $0.assign != nil }.map(\.name)
       throw LuaError(
         "argument",

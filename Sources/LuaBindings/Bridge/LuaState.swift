@@ -22,6 +22,8 @@ public final class LuaState {
   private var typeBoxes: [ObjectIdentifier: TypeBox] = [:]
   private var lastFunctionKey = 0
   var tensorLimit: TensorSoftLimit
+  /// Where draws without a seed of their own come from; `tensor.seed` starts it again.
+  var random = RandomGenerator(seed: 0)
 
   /// Opens Lua with its libraries and `modules`. `memoryLimit` in bytes bounds Lua's own heap (default a quarter of the
   /// machine's memory, at most 4 GiB).
@@ -104,6 +106,9 @@ public final class LuaState {
 
   // MARK: Tensors
 
+  /// After a collection.
+  fileprivate func adjustTensorLimit() { tensorLimit.adjust(live: TensorMemory.live, heap: heapBytes) }
+
   /// Called when an object was handed to Lua: asks for a collection when tensors hold more than the soft limit.
   func accountForTensors() {
     if let main, TensorMemory.live > tensorLimit.bytes { act_request_collect(main) }
@@ -118,13 +123,15 @@ final class TypeBox {
 }
 
 /// torch7's rule for memory that Lua's collector cannot see: a full collection when tensors hold more than the limit;
-/// the limit grows by 1.4 when more than 80 % of it are still in use afterwards.
+/// the limit grows by 1.4 when more than 80 % of it are still in use afterwards. It starts low, so that loops use the
+/// same memory again while it is in cache, and grows with Lua's own heap, whose size is what a collection costs.
 struct TensorSoftLimit {
   var bytes: Int
 
-  init(memory: Int) { bytes = min(512 << 20, memory / 8) }
+  init(memory: Int) { bytes = min(64 << 20, memory / 8) }
 
-  mutating func adjust(live: Int) {
+  mutating func adjust(live: Int, heap: Int) {
+    bytes = max(bytes, min(512 << 20, 4 * heap))
     while live > bytes / 5 * 4, bytes < Int.max / 2 { bytes += bytes / 5 * 2 + 1 }
   }
 }
@@ -147,7 +154,9 @@ private let callSwift: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?)
   defer { state.current = outer }
   let isRetry = act_take_retry(pointer)
   do {
-    return Int32(try function.row.body(Call(stack: stack, function: function)))
+    let call = Call(stack: stack, function: function)
+    if let limit = function.argumentLimit { try call.limitArguments(limit) }
+    return Int32(try function.row.body(call))
   } catch let error as EngineError where error.kind == .memory && function.row.retries && !isRetry {
     return Int32(ACT_RETRY)
   } catch {
@@ -170,5 +179,5 @@ private let writeWarning: @convention(c) (UnsafeMutableRawPointer?, UnsafePointe
 
 private let afterCollection: @convention(c) (UnsafeMutableRawPointer?) -> Void = { owner in
   guard let owner else { return }
-  Unmanaged<LuaState>.fromOpaque(owner).takeUnretainedValue().tensorLimit.adjust(live: TensorMemory.live)
+  Unmanaged<LuaState>.fromOpaque(owner).takeUnretainedValue().adjustTensorLimit()
 }

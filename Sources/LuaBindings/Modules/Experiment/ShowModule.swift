@@ -96,12 +96,14 @@ extension Module {
     "progress", "Progress of loops.",
     globals: [
       Function(
-        "progress", "progress(list | iterator, label)",
-        "Goes through a list (index, value) or what an iterator yields, with a progress line and the time left.",
+        "progress", "progress(list | iterator [, label] [, ...])",
+        "Goes through a list (index, value) or what an iterator yields, with a progress line and the time left. What "
+          + "else an iterator comes with, as from io.lines, may follow.",
         results: "iterator", example: "for i, text in progress({ \"a\", \"b\" }, \"texts\") do print(i, text) end"
       ) { call in
         let label = try call.optionalArgument(2)?.string() ?? ""
         let reader = call.argument(1)
+        if reader.isTable { try call.limitArguments(2) }
         let count =
           reader.isTable
           ? reader.listCount : (reader.isObject(LayersObject.self) ? try reader.object(LayersObject.self).count : nil)

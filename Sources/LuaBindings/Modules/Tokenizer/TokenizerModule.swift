@@ -23,8 +23,9 @@ public final class TokenizerObject: LuaObject {
         return call.push(encoding.ids, encoding.spans.map { [$0.lowerBound + 1, $0.upperBound] })
       },
       Function(
-        "decode", "t:decode(ids)",
-        "The exact bytes of tokens, without the space that some tokenizers (Llama 2) put in front of every text.",
+        "decode", "t:decode(ids [, spans])",
+        "The exact bytes of tokens, without the space that some tokenizers (Llama 2) put in front of every text. Spans, which "
+          + "t:encode gives beside the ids, may follow and change nothing.",
         results: "string",
         example: "local t = tokenizer.load(\"model.gguf\")\nprint(t:decode(t:encode(\"Hello\")))"
       ) { call in
