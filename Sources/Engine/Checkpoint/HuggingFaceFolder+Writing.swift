@@ -38,7 +38,7 @@ extension HuggingFaceFolder {
     }
     for companion in companions {
       let file = try MappedFile(path: companion)
-      try AtomicFile.write("\(staging)/\((companion as NSString).lastPathComponent)") { try $0.write(file.bytes) }
+      try AtomicFile.write("\(staging)/\(lastName(of: companion))") { try $0.write(file.bytes) }
     }
     for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
     try write("\(staging)/config.json", try settings(configuration, type: type))
@@ -111,7 +111,7 @@ extension HuggingFaceFolder {
   private static func replace(_ path: String, with staging: String, weights: Set<String>) throws {
     if access(path, F_OK) != 0 {
       guard rename(staging, path) == 0 else { throw AtomicFile.failure("create", path) }
-      AtomicFile.flush(folder: (path as NSString).deletingLastPathComponent)
+      AtomicFile.flush(folder: parentFolder(of: path))
       return
     }
     let files = try FileManager.default.contentsOfDirectory(atPath: staging)

@@ -27,6 +27,7 @@ public final class MappedFile: @unchecked Sendable {
       throw EngineError(.file, "cannot open \(path): it is \(kind)")
     }
     let size = Int(status.st_size)
+    FileReads.note(path)
     guard size > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       return

@@ -88,8 +88,7 @@ public final class Model: @unchecked Sendable {
       throw EngineError(
         .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
     }
-    let url = URL(fileURLWithPath: path)
-    let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
+    let fallback = source.gguf == nil ? folderName(of: path) : stem(of: path)
     let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
     return try Model(
       source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given

@@ -2,11 +2,11 @@ import Engine
 
 /// Captured activations of one sequence: `acts:at(layer [, site])`, `acts:get("embed")`.
 public final class ActivationsObject: LuaObject {
-  private struct Key: Hashable {
+  struct Key: Hashable {
     let site: Site
     let layer: Int?
   }
-  private var parts: [Key: [Tensor]] = [:]
+  private(set) var parts: [Key: [Tensor]] = [:]
   let sites: [Site]
 
   init(sites: [Site]) { self.sites = sites }

@@ -49,7 +49,10 @@ extension OptionReader {
     var examples = SupervisedExamples()
     _ = try reader.list { example in
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
-        throw example.error("an example needs prompt and completion")
+        guard !example.isTable || example.listCount > 0 else {
+          throw example.error("an example needs prompt and completion")
+        }
+        throw example.mismatch("an example { prompt =, completion = }")
       }
       do {
         try examples.add(
