@@ -7,15 +7,17 @@ extension InterventionList {
       let intervention = entry.intervention
       let places = intervention.places.map { "\($0.site.rawValue) \($0.layer.map(String.init) ?? "")" }
       hash.add(text: "\(intervention.kind) at \(places) \(intervention.positions)")
-      switch intervention.effect {
-      case .add(let vector, let coefficient, let scale):
-        hash.add(text: "add \(coefficient) \(scale)")
-        hash.add(vector)
-      case .ablate(let vector): hash.add(vector)
-      case .mean(let mean): hash.add(mean)
-      case .patch(let values): hash.add(values)
-      case .function: hash.add(text: "function")
-      case .replace: unknown.append("the \(intervention.kind) of \(places.joined(separator: ", ")) by computed rows")
+      for effect in intervention.effects {
+        switch effect {
+        case .add(let vector, let coefficient, let scale):
+          hash.add(text: "add \(coefficient) \(scale)")
+          hash.add(vector)
+        case .ablate(let vector): hash.add(vector)
+        case .mean(let mean): hash.add(mean)
+        case .patch(let values): hash.add(values)
+        case .function: hash.add(text: "function")
+        case .replace: unknown.append("the \(intervention.kind) of \(places.joined(separator: ", ")) by computed rows")
+        }
       }
     }
     return unknown

@@ -92,9 +92,9 @@ extension ModelObject: ContentHashed {
 
 extension ActivationsObject: ContentHashed {
   func addContent(to hash: inout SHA256, files: InputFiles) throws -> [String] {
-    for (place, tensors) in parts.map({ ("\($0.site.rawValue) \($0.layer ?? -1)", $1) }).sorted(by: { $0.0 < $1.0 }) {
+    for (place, tensor) in try contents() {
       hash.add(text: place)
-      for tensor in tensors { hash.add(tensor) }
+      hash.add(tensor)
     }
     return []
   }

@@ -14,10 +14,7 @@ extension OptionReader {
         throw value.error("give either a list of { label =, x =, y = } or { [label] = list }, not both at once")
       }
       curves = try value.list { entry in
-        let known = ["label", "x", "y"]
-        for key in try entry.fieldNames(allowList: true) where !known.contains(key) {
-          throw entry.error("unknown key '\(key)'\(suggestion(for: key, in: known)); known: label, x, y")
-        }
+        if entry.isTable { try entry.checkKeys(["label", "x", "y"]) }
         guard let label = entry.field("label"), let y = entry.field("y") else {
           throw entry.error("a curve needs label and y")
         }
