@@ -15,6 +15,8 @@ public final class LuaState {
   public let help: HelpIndex
   public let modules: [Module]
   let references = ReferenceQueue()
+  /// What sweeps of this state follow from.
+  let experiments = ExperimentRecord()
   private(set) var main: OpaquePointer?
   /// The thread whose Swift function runs now, else the main one.
   var current: OpaquePointer?
@@ -51,6 +53,10 @@ public final class LuaState {
     lua_createtable(pointer, 0, 0)
     lua_rawsetp(pointer, LuaRegistry.index, references.tableKey)
     for module in modules { install(module) }
+    guard act_remember_host(pointer) == LUA_OK else {
+      close()
+      throw EngineError(.memory, "no memory for a Lua state")
+    }
   }
 
   deinit { close() }
@@ -139,6 +145,8 @@ struct TensorSoftLimit {
 enum LuaRegistry {
   /// The macro `LUA_REGISTRYINDEX`, which Swift does not import.
   static let index = -1_000_000 - 1000 as Int32
+  /// Key of the lists that `data.split` has made.
+  nonisolated(unsafe) static let splits = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 }
 
 // MARK: Callbacks from C

@@ -13,8 +13,8 @@ extension Module {
       example: "local tensors = tensor.load(\"directions.safetensors\")"
     ) { call in
       let path = try call.argument(1).string()
-      let tensors = try TensorFiles.load((path as NSString).expandingTildeInPath)
-      if (path as NSString).pathExtension.lowercased() == "npy", let only = tensors.first {
+      let tensors = try TensorFiles.load(expandingHome(path))
+      if fileExtension(of: path).lowercased() == "npy", let only = tensors.first {
         return call.push(only.tensor)
       }
       var table = LuaTable()
@@ -27,7 +27,7 @@ extension Module {
         + "not at all.",
       results: "nothing", example: "tensor.save(\"directions.safetensors\", { refusal = tensor.ones(576) })"
     ) { call in
-      let path = (try call.argument(1).string() as NSString).expandingTildeInPath
+      let path = expandingHome(try call.argument(1).string())
       try TensorFiles.save(path, try call.argument(2).namedTensors())
       return 0
     },
