@@ -8,12 +8,12 @@ extension Model {
   ///
   /// `onToken(text, id, sequence)` gets whole UTF-8 pieces that join to the completion's text; returning false ends
   /// that sequence. Captures see prompt and new tokens but the last. Ctrl-C ends all sequences and returns what there
-  /// is.
-  /// Throws as `run`, and what `onToken` throws.
+  /// is; one that was pressed before the call is thrown. Throws as `run`, and what `onToken` throws.
   public func generate(
     _ prompts: [Prompt], options: GenerationOptions, captures: [CaptureRequest] = [],
     onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)? = nil, progress: ((Int) -> Void)? = nil
   ) throws -> [Completion] {
+    try Interrupt.check()  // one that is still pending is not this call's: it has nothing to hand back yet
     let options = try options.checked()
     try check(prompts, newTokens: options.maxTokens)
     for id in options.stopTokens where !(0..<configuration.vocabularySize).contains(id) {
@@ -21,8 +21,9 @@ extension Model {
         .token, "stop: token id \(id) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
     }
     if !options.stopStrings.isEmpty { _ = try requireTokenizer() }
-    let list = interventions.isEmpty ? nil : interventions
-    let plan = try makePlan(list, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
+    // Also without any yet: `onToken` may register some.
+    let plan = try makePlan(
+      interventions, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
     var completions: [Completion] = []
     lastCacheBytes = 0
     try exclusively {
@@ -30,10 +31,15 @@ extension Model {
         let range = start..<min(start + Model.generationGroup, prompts.count)
         let group = GenerationGroup(model: self, options: options, plan: plan, onToken: onToken)
         completions += try group.run(prompts, range)
+        if group.isInterrupted {
+          let rest = prompts.count - range.upperBound
+          completions += Array(repeating: Completion(text: [], tokens: [], finish: .interrupted), count: rest)
+          break
+        }
         progress?(range.upperBound)
       }
     }
-    try finish(plan, list)
+    try plan?.finish(isWhole: !completions.contains { $0.finish == .interrupted })
     return completions
   }
 }
@@ -45,6 +51,8 @@ private final class GenerationGroup {
   private let plan: HookPlan?
   private let onToken: ((_ text: [UInt8], _ id: Int, _ sequence: Int) throws -> Bool)?
   private let stops: Set<Int>
+  /// Ctrl-C ended it.
+  private(set) var isInterrupted = false
 
   /// One sequence's state.
   private struct Stream {
@@ -81,10 +89,13 @@ private final class GenerationGroup {
     model.lastCacheBytes = max(model.lastCacheBytes, streams.reduce(0) { $0 + $1.cache.byteCount })
     do {
       try prefill(prompts, &streams)
-      while streams.contains(where: { !$0.isDone }) { try step(&streams) }
-    } catch let error as EngineError where error.kind == .interrupted {
+      while streams.contains(where: { !$0.isDone }) { try step(prompts, &streams) }
+    } catch  where error.isCtrlC {
       // What there is so far is returned, marked interrupted.
-      for i in streams.indices where !streams[i].isDone { try close(&streams[i], .interrupted, nil) }
+      isInterrupted = true
+      for i in streams.indices where !streams[i].isDone {
+        do { try close(&streams[i], .interrupted, nil) } catch  where error.isCtrlC {}  // `onToken` is stopped as well
+      }
     }
     return streams.map(\.completion)
   }
@@ -98,27 +109,28 @@ private final class GenerationGroup {
         let stream = streams[end]
         sequences.append(
           BatchSequence(
-            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, isGenerated: false,
-            cache: stream.cache))
+            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, cache: stream.cache))
         tokens += prompts[stream.index].tokens
         end += 1
       }
+      try plan?.update()
       try forward(tokens, sequences, &streams, first: start)
       start = end
     }
   }
 
-  /// One token for every sequence that goes on.
-  private func step(_ streams: inout [Stream]) throws {
+  /// One token for every sequence that goes on. Where that completes a text that a position looks for, the tokens it
+  /// began with are read again: the keys and values after them depend on what is done there.
+  private func step(_ prompts: [Prompt], _ streams: inout [Stream]) throws {
+    try plan?.update()
     var tokens: [Int] = [], sequences: [BatchSequence] = []
     for stream in streams where !stream.isDone {
-      guard let last = stream.completion.tokens.last else { continue }
       let position = stream.cache.length
+      let first = min(position, plan?.firstNewMatch(stream.index) ?? position)
       sequences.append(
-        BatchSequence(
-          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache)
-      )
-      tokens.append(last)
+        BatchSequence(index: stream.index, row: tokens.count, span: first..<position + 1, cache: stream.cache))
+      let prompt = prompts[stream.index].tokens, own = stream.completion.tokens
+      tokens += (first...position).map { $0 < prompt.count ? prompt[$0] : own[$0 - prompt.count] }
     }
     try forward(tokens, sequences, &streams, first: 0)
   }
@@ -167,6 +179,7 @@ private final class GenerationGroup {
       return
     }
     stream.completion.tokens.append(token)
+    try plan?.extend(stream.index, with: token)
     if stream.completion.tokens.count == options.maxTokens { return try close(&stream, .length, (text, token)) }
     stream.completion.text += text
     if let onToken, try !onToken(text, token, stream.index) { try close(&stream, .stop, nil) }

@@ -89,8 +89,13 @@ public final class Trainer {
     step = try resume()
     let before = model.adapters
     if let adapter { try model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
-    defer { try? model.setAdapters(before) }  // the adapter that is trained changes no weights: nothing to read again
+    model.isTraining = true
+    defer {
+      model.isTraining = false
+      try? model.setAdapters(before)  // the adapter that is trained changes no weights: nothing is read again
+    }
     while step < steps {
+      try savingOnFailure { try model.refuseInterventions("training") }  // `onStep` may have left some
       try savingOnFailure { try Interrupt.check() }
       let batch = batch(of: step)
       let loss: Double, norm: Double

@@ -6,7 +6,7 @@ import Foundation
 enum CancelSignals {
   static func install() {
     var action = sigaction()
-    action.__sigaction_handler.sa_handler = { _ in ck_interrupt_set(1) }
+    action.__sigaction_handler.sa_handler = { _ in ck_interrupt_request() }
     sigemptyset(&action.sa_mask)
     for signal in [SIGINT, SIGTERM, SIGHUP] { sigaction(signal, &action, nil) }
   }

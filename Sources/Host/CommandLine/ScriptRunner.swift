@@ -3,7 +3,8 @@ import Foundation
 import LuaBindings
 
 /// Does what the Lua part of the command line asks for, in its order, and says with which code the process ends:
-/// 0, 1 after a Lua error, 64 after a usage error, 130 after Ctrl-C, or what `os.exit` gave.
+/// 0, 1 after a Lua error, 64 after a usage error, 130 after Ctrl-C, or what `os.exit` gave. A script that was
+/// interrupted never ends with 0, whatever it made of that.
 struct ScriptRunner {
   let state: LuaState
   let output: TerminalOutput
@@ -36,26 +37,38 @@ struct ScriptRunner {
       if arguments.showsVersion, !arguments.isInteractive { output.write(Acthost.versionLine + "\n") }
       state.setArguments(arguments.words, scriptIndex: arguments.scriptIndex)
       if arguments.warns { try state.execute(chunk: Array("warn '@on'".utf8), name: "=-W") }
-      if !arguments.ignoresEnvironment { try runInitialisation() }
+      if !arguments.ignoresEnvironment { try whole { try runInitialisation() } }
       for action in arguments.actions {
         switch action {
-        case .execute(let code): try state.execute(chunk: Array(code.utf8), name: "=(command line)")
-        case .require(let module, let global): try state.require("\(global)=\(module)")
+        case .execute(let code): try whole { try state.execute(chunk: Array(code.utf8), name: "=(command line)") }
+        case .require(let module, let global): try whole { try state.require("\(global)=\(module)") }
         }
       }
       switch arguments.script {
-      case .file(let path): try state.execute(file: path, arguments: arguments.scriptArguments)
-      case .standardInput: try state.execute(file: nil, arguments: arguments.scriptArguments)
+      case .file(let path): try whole { try state.execute(file: path, arguments: arguments.scriptArguments) }
+      case .standardInput: try whole { try state.execute(file: nil, arguments: arguments.scriptArguments) }
       case nil: break
       }
       let isPlain = arguments.script == nil && arguments.actions.isEmpty && !arguments.showsVersion
       if arguments.isInteractive || (isPlain && isatty(STDIN_FILENO) == 1) {
         return Prompt(state: state, output: output).run()
       }
-      if isPlain { try state.execute(file: nil) }
+      if isPlain { try whole { try state.execute(file: nil) } }
       return 0
     } catch {
       return finish(error)
+    }
+  }
+
+  /// Runs a piece of Lua and throws `.interrupted` where it came to its end in spite of Ctrl-C: what it has may be
+  /// partial, and nothing after it runs.
+  private func whole(_ body: () throws -> Void) throws {
+    do { try body() } catch let exit as LuaExit where exit.code == 0 && state.wasInterrupted {
+      throw EngineError(.interrupted, "interrupted; the script left with exit code 0 after that")
+    }
+    if state.wasInterrupted {
+      throw EngineError(
+        .interrupted, "interrupted; the script went on to its end, with partial results where it kept any")
     }
   }
 

@@ -95,6 +95,7 @@ final class Prompt {
         let values = try state.evaluate(chunk)
         if state.wasInterrupted { showInterruption(at: nil) }
         show(values, of: chunk)
+        if state.wasInterrupted { break }  // what follows in the entry was meant for the whole result
       }
     } catch let exit as LuaExit {
       return exit.code

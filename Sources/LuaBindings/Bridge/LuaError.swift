@@ -2,7 +2,7 @@ import CShim
 import Engine
 
 /// An error as Lua sees it: `.message`, `.kind`, `.traceback`, `.cause`, and `tostring` is `file:line: message`.
-public struct LuaError: Error, CustomStringConvertible {
+public struct LuaError: InterruptionError, CustomStringConvertible {
   /// `lua` for Lua's own errors, else an `EngineError.Kind`, or `usage`.
   public let kind: String
   public let message: String

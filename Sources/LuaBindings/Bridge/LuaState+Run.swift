@@ -106,7 +106,8 @@ extension LuaState {
     if let current { act_interrupt_defer(current, 100_000) }
   }
 
-  /// Whether Ctrl-C was pressed since the host called into Lua (valid inside functions that Lua calls).
+  /// Whether Ctrl-C was pressed since the host called into Lua last, even where the script caught it or went on with
+  /// partial results.
   public var wasInterrupted: Bool { current.map { act_interrupt_count($0) > 0 } ?? false }
 
   // MARK: Pieces

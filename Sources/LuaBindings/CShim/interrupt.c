@@ -67,7 +67,7 @@ static void handle(int signal) {
     } else {
       host->signals++;
       host->pending = 1;
-      ck_interrupt_set(1);
+      ck_interrupt_request();
       set_hooks(host, hook, 1);
     }
   }

@@ -7,12 +7,15 @@
 #include <stdint.h>
 #include "activation.h"
 #include "backward.h"
+#include "blocks.h"
+#include "cpu.h"
 #include "dequant.h"
 #include "encode.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"
 #include "quantized.h"
+#include "weights.h"
 
 // ---- pool.c: the engine's one thread pool -------------------------------------------------------------------------
 typedef void (*ck_task)(void *context, size_t index);
@@ -27,16 +30,16 @@ void ck_set_threads(size_t count);
 /// Set from a signal handler; polled by the engine per layer and per token.
 void ck_interrupt_set(int value);
 int ck_interrupt_get(void);
+/// Ctrl-C was pressed: sets the flag and counts.
+void ck_interrupt_request(void);
+/// How often that happened since the process began; nothing sets it back.
+int ck_interrupt_requests(void);
 
 // ---- scratch.c ----------------------------------------------------------------------------------------------------
 /// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
 enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_USES };
 /// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
 void *ck_scratch(enum ck_scratch_use use, size_t bytes);
-
-/// Whether the CPU has AVX-512, and whether it multiplies bf16 itself.
-bool ck_has_avx512(void);
-bool ck_has_bf16(void);
 
 // ---- rows.c: work on rows of activations -------------------------------------------------------------------------
 
@@ -121,10 +124,12 @@ void ck_gated_reference(size_t rows, size_t d, const float *gate, size_t ldg, co
                         size_t ldo, enum ck_activation activation);
 
 // ---- peak.c: what this machine can do, measured ---------------------------------------------------------------------
-/// Multiply-adds (counted as 2) per second of one thread for about `seconds`, all in registers.
+/// Multiply-adds (counted as 2) per second of one thread, all in registers: the median of bursts over `seconds`.
 double ck_fma_peak(double seconds);
-/// The same of bf16 products with float32 sums; 0 where the CPU has no instructions for them.
+/// The same of bf16 products with float32 sums, and of 8-bit products with integer sums; 0 where the CPU has no
+/// instructions for them.
 double ck_bf16_peak(double seconds);
+double ck_int8_peak(double seconds);
 /// Sums `bytes` of memory (a multiple of 64): for read bandwidth.
 float ck_read(const float *data, size_t bytes);
 

@@ -27,7 +27,7 @@ extension ModelObject {
         try model.run(set.prompts, logits: mode, captures: captures, progress: update)
       }
       call.noteWarnings(of: model)
-      let hooks = call.hookTables(of: model)
+      let hooks = call.hookTables(of: try call.this(ModelObject.self))
       let tables = results.enumerated().map { i, result in
         var table: LuaTable = ["tokens": result.tokens, "hooks": hooks]
         if let logits = result.logits { table.set("logits", logits.asLua) }
@@ -38,7 +38,8 @@ extension ModelObject {
     },
     Function(
       "generate", "m:generate{ prompt | prompts | tokens, ... }",
-      "Continues prompts with a cache. Ctrl-C returns what there is.",
+      "Continues prompts with a cache. Ctrl-C returns what there is; the next run of a model after it is interrupted, so "
+        + "that a loop ends.",
       options: SharedOptions.prompts + [
         Option("max_tokens", "integer", .integer(64), "new tokens at most"),
         Option("temperature", "number", .number(0), "0 takes the likeliest token"),
@@ -69,19 +70,15 @@ extension ModelObject {
       var onToken: (([UInt8], Int, Int) throws -> Bool)?
       if let function = try options.optional("on_token")?.function() {
         onToken = { text, id, sequence in
-          do {
-            return try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
-              results[0].isBoolean ? try results[0].boolean() : true
-            }
-          } catch let error as LuaError where error.isInterruption {
-            throw EngineError(.interrupted, error.message)  // Ctrl-C inside the function: as anywhere else in a generation
+          try function.call([LuaBytes(text), id, sequence + 1], results: 1) { results in
+            results[0].isBoolean ? try results[0].boolean() : true
           }
         }
       }
       let completions = try call.withProgress("generate", prompts: set.prompts.count) { update in
         try model.generate(set.prompts, options: settings, captures: captures, onToken: onToken, progress: update)
       }
-      if completions.contains(where: { $0.finish == .interrupted }) { call.state.deferInterruption() }
+      call.keepResultsOfInterruption(completions.contains { $0.finish == .interrupted })
       call.noteWarnings(of: model)
       let tables = completions.enumerated().map { i, completion in
         var table: LuaTable = [
@@ -111,48 +108,22 @@ extension ModelObject {
     }
     return settings
   }
-
-  static let hooksRow = Function(
-    "hooks", "m:hooks()",
-    "What every registered intervention did in the last run: how often it fired, rows edited, mean relative change.",
-    results: "list of { kind, site, layer, pos, fired, rows, change }",
-    example: """
-      local m = model.load("smollm2-135m-instruct")
-      local h <close> = m:add{ dir = tensor.ones(m.d_model), layer = 5 }
-      m:run{ prompt = "Hello" }
-      show(m:hooks())
-      """
-  ) { call in call.push(call.hookTables(of: try call.model)) }
 }
 
 extension Call {
+  /// For functions that hand back what they have after Ctrl-C: lets the script take it. Also where the work was over
+  /// when the key was pressed.
+  func keepResultsOfInterruption(_ isCut: Bool) {
+    if isCut || Interrupt.isRequested { state.deferInterruption() }
+  }
+
   /// A batch's tables as a list, a single prompt's as itself.
   func push(_ tables: [LuaTable], single: Bool) -> Int { single ? push(tables[0]) : push(tables) }
 
-  /// Interventions that did nothing are said aloud.
   /// What a run has to say beside its results: warnings, and with `--verbose` the memory the model holds.
   func noteWarnings(of model: Model) {
     if Module.isVerbose { state.output.note("\(model.name): \(model.memory.summary)") }
     guard !model.interventions.isEmpty else { return }
     for warning in model.interventions.warnings { state.output.note("warning: " + warning) }
-  }
-
-  func hookTables(of model: Model) -> [LuaTable] {
-    model.interventions.lastReports.map { report in
-      let layers = report.layers
-      var table: LuaTable = [
-        "kind": report.kind, "site": report.site?.rawValue ?? "several", "pos": report.positions.text,
-        "fired": report.fired, "rows": report.rows, "change": report.change,
-      ]
-      if layers.count == 1 {
-        table.set("layer", layers[0])
-      } else if let first = layers.first, let last = layers.last {
-        table.set(
-          "layer",
-          last - first + 1 == layers.count ? "\(first)-\(last)" : layers.map(String.init).joined(separator: ","))
-      }
-      if report.skipped > 0 { table.set("skipped", report.skipped) }
-      return table
-    }
   }
 }

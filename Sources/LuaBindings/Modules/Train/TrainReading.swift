@@ -48,6 +48,7 @@ extension OptionReader {
     let limit = try limit ?? integer("max_length", in: 2...1 << 24)
     var examples = SupervisedExamples()
     _ = try reader.list { example in
+      if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
         throw example.error("an example needs prompt and completion")
       }
