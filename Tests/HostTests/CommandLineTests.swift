@@ -131,6 +131,15 @@ import Testing
     #expect(outcome.errors.contains("prompt:1: x") && outcome.code == 0)
   }
 
+  @Test func aLineMayEndInAnExpressionAndExitLeaves() throws {
+    let outcome = try Program.run(
+      ["-i"], input: "x = 1; y = 2; x + y\nx = 5; 'a;b' .. x\nx = 6;\nexit\nprint('never')\n")
+    #expect(outcome.output == "3\na;b5\n", "\(outcome.output)")
+    #expect(outcome.code == 0)
+    let named = try Program.run(["-i"], input: "exit = 3\nexit\nquit\nprint('never')\n")
+    #expect(named.output == "3\n" && named.code == 0)
+  }
+
   @Test func theFirstLineRunsSoon() throws {
     let clock = ContinuousClock()
     let times = try (0..<5).map { _ in try clock.measure { _ = try Program.run(["-e", "print(1)"]) } }
