@@ -78,6 +78,13 @@ import Testing
     #expect(try Program.shell("\"$ACTHOST\" -e 'x = 1' >/dev/full").code == 0)
   }
 
+  @Test func errorsOfSeveralPiecesSayInWhich() throws {
+    #expect(try Program.run(["-e", "error('x')"]).errors.hasPrefix("acthost: (command line):1: x\n"))
+    let second = try Program.run(["-e", "a = 1", "-e", "b = 1\nerror{ b }"])
+    #expect(second.errors.hasPrefix("acthost: (command line, -e 2):2: { 1 }\n"), "\(second.errors)")
+    #expect(try Program.run(["-e", "error('x', 0)"]).errors.hasPrefix("acthost: x\n"))
+  }
+
   @Test func controlCharactersOfErrorsDoNotReachTheTerminal() throws {
     let failed = try Program.run(["-e", "error('a\\27[2Jb\\7\\nc')"])
     #expect(failed.errors.hasPrefix("acthost: (command line):1: a\\x1b[2Jb\\x07\nc\n"))
