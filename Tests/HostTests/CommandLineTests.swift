@@ -78,6 +78,13 @@ import Testing
     #expect(try Program.shell("\"$ACTHOST\" -e 'x = 1' >/dev/full").code == 0)
   }
 
+  @Test func errorsOfSeveralPiecesSayInWhich() throws {
+    #expect(try Program.run(["-e", "error('x')"]).errors.hasPrefix("acthost: (command line):1: x\n"))
+    let second = try Program.run(["-e", "a = 1", "-e", "b = 1\nerror{ b }"])
+    #expect(second.errors.hasPrefix("acthost: (command line, -e 2):2: { 1 }\n"), "\(second.errors)")
+    #expect(try Program.run(["-e", "error('x', 0)"]).errors.hasPrefix("acthost: x\n"))
+  }
+
   @Test func controlCharactersOfErrorsDoNotReachTheTerminal() throws {
     let failed = try Program.run(["-e", "error('a\\27[2Jb\\7\\nc')"])
     #expect(failed.errors.hasPrefix("acthost: (command line):1: a\\x1b[2Jb\\x07\nc\n"))
@@ -129,6 +136,15 @@ import Testing
     let outcome = try Program.run(["-i"], input: "1 + 1\nfor i = 1, 2 do\n\nprint('i', i)\nend\nerror('x')\n_ + 1\n")
     #expect(outcome.output == "2\ni\t1\ni\t2\n3\n")
     #expect(outcome.errors.contains("prompt:1: x") && outcome.code == 0)
+  }
+
+  @Test func aLineMayEndInAnExpressionAndExitLeaves() throws {
+    let outcome = try Program.run(
+      ["-i"], input: "x = 1; y = 2; x + y\nx = 5; 'a;b' .. x\nx = 6;\nexit\nprint('never')\n")
+    #expect(outcome.output == "3\na;b5\n", "\(outcome.output)")
+    #expect(outcome.code == 0)
+    let named = try Program.run(["-i"], input: "exit = 3\nexit\nquit\nprint('never')\n")
+    #expect(named.output == "3\n" && named.code == 0)
   }
 
   @Test func theFirstLineRunsSoon() throws {

@@ -95,6 +95,17 @@ extension LuaTests {
       }
     }
 
+    /// Where the script lies and by which path it is called.
+    @Test func thePathOfTheScriptDoesNotCount() throws {
+      try experiment.inFolder { () throws in
+        for body in ["return { y = arg[1] }", "local a = args return { y = a[1] }"] {
+          let first = script("arg = { [-1] = 'acthost', [0] = 's.lua', 'a' } args = arg", body)
+          #expect(try run(first).calls == 3)
+          #expect(try run(first.replacingOccurrences(of: "s.lua", with: "./s.lua")).calls == 0)
+        }
+      }
+    }
+
     @Test func filesOfDataCount() throws {
       try experiment.inFolder { () throws in
         try experiment.write("a.txt", "one\ntwo\n")

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Engine
 import Foundation
-import LuaBindings
 
 /// The part of the command line that is not stock Lua's: help, version and subcommands.
 struct Acthost: ParsableCommand {
@@ -90,11 +89,4 @@ struct Pull: ParsableCommand {
     }
     try puller.pull(models, verify: verify)
   }
-}
-
-/// A line on standard error, after everything printed so far.
-func report(_ message: String, _ style: Terminal.Style? = nil) {
-  fflush(nil)
-  let text = printable(message)
-  writeToStandardError((style.map { Terminal.errors.styled(text, $0) } ?? text) + "\n")
 }

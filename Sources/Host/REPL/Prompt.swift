@@ -30,7 +30,8 @@ final class Prompt {
   func run() -> Int32 {
     if isTerminal {
       output.write(
-        "\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, Ctrl-D leaves.\n")
+        "\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, exit or Ctrl-D leaves.\n"
+      )
     }
     while true {
       switch readEntry() {
@@ -67,7 +68,7 @@ final class Prompt {
 
   private func needsMore(_ text: String) -> Bool {
     guard helpRequest(text) == nil, case .incomplete = state.check(text) else { return false }
-    return true
+    return Entry.returningEnd(of: text, check: state.check) == nil
   }
 
   /// The name in `?name` or `name?`; empty for `?` alone.
@@ -85,6 +86,8 @@ final class Prompt {
   /// Runs an entry; a code when the process is to end.
   private func run(_ text: String) -> Int32? {
     if text.allSatisfy(\.isWhitespace) { return nil }
+    let word = text.trimmingCharacters(in: .whitespaces)
+    if word == "exit" || word == "quit", !state.globalNames().contains(word) { return 0 }
     if let name = helpRequest(text) {
       output.write((name.isEmpty ? state.help.overview : state.helpText(for: name)) + "\n")
       return nil

@@ -75,7 +75,8 @@ struct DependencyWalk {
   // MARK: Globals
 
   private mutating func add(global name: String) throws {
-    guard globals.insert(name).inserted else { return }
+    // The words of the command line are added on their own; where the script lies does not count.
+    guard name != "arg", globals.insert(name).inserted else { return }
     let pointer = stack.pointer, base = stack.top
     defer { lua_settop(pointer, base) }
     stack.state.pushGlobals(on: stack)
@@ -96,7 +97,7 @@ struct DependencyWalk {
 
   /// For code that computes the names of globals: all that the script made.
   private mutating func addAllGlobals() throws {
-    for name in stack.state.globalNames() where name != "arg" { try add(global: name) }
+    for name in stack.state.globalNames() { try add(global: name) }
   }
 
   /// What a script added to or replaced in a table of the host.
@@ -209,6 +210,16 @@ struct DependencyWalk {
     return stack.string(at: -1)
   }
 
+  /// Whether a table is the global `arg`.
+  private func isArguments(_ index: Int32) -> Bool {
+    let pointer = stack.pointer, base = stack.top
+    defer { lua_settop(pointer, base) }
+    stack.state.pushGlobals(on: stack)
+    stack.push("arg")
+    lua_rawget(pointer, -2)
+    return lua_rawequal(pointer, -1, index) != 0
+  }
+
   /// Whether the value was met before; else it is from now on.
   private mutating func isMet(_ index: Int32, _ label: String, _ hash: inout SHA256) -> Bool {
     guard let identity = lua_topointer(stack.pointer, index) else { return true }
@@ -231,6 +242,7 @@ struct DependencyWalk {
       hash.add(text: "host \(host)")
       return try addChanges(ofHostTableAt: index, host)
     }
+    if isArguments(index) { return hash.add(text: "arg") }
     guard !isMet(index, label, &hash) else { return }
     guard depth < Self.maximumDepth, budget > 0, lua_checkstack(pointer, 24) != 0 else {
       return found.addUnknown("\(label), which is \(budget > 0 ? "nested too deeply" : "too large")")

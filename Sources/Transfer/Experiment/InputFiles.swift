@@ -24,6 +24,18 @@ public final class InputFiles {
     return digest
   }
 
+  /// A time that everything written before is older than, and nothing written after: the next tick of the clock that
+  /// file systems take their times from (4 ms).
+  static func startOfTime() -> timespec {
+    var before = timespec(), now = timespec()
+    clock_gettime(CLOCK_REALTIME_COARSE, &before)
+    repeat {
+      usleep(500)
+      clock_gettime(CLOCK_REALTIME_COARSE, &now)
+    } while (now.tv_sec, now.tv_nsec) == (before.tv_sec, before.tv_nsec)
+    return now
+  }
+
   /// Whether the file was last written after `date`: something that this run made, not what it was given.
   static func isNewer(_ path: String, than date: timespec) -> Bool {
     guard let state = state(path) else { return true }

@@ -109,9 +109,9 @@ public final class Sweep {
     interruptions: () -> Int, update: (Int) -> Void, _ body: (JSONValue) throws -> JSONValue
   ) throws -> Outcome {
     defer { lock = nil }
+    try Interrupt.check()  // from before: no interruption of this sweep
     var outcome = Outcome(rows: [], isInterrupted: false)
-    var started = timespec()
-    clock_gettime(CLOCK_REALTIME, &started)
+    let started = InputFiles.startOfTime()
     var inputs: Set<String> = []
     for index in 0..<grid.count {
       let point = grid[index], key = Grid.key(point)
