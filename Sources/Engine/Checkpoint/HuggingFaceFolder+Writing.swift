@@ -36,7 +36,7 @@ extension HuggingFaceFolder {
       }
       for companion in companions {
         let file = try MappedFile(path: companion)
-        try AtomicFile.write("\(staging)/\(URL(fileURLWithPath: companion).lastPathComponent)") {
+        try AtomicFile.write("\(staging)/\(lastName(of: companion))") {
           try $0.write(file.bytes)
         }
       }

@@ -35,6 +35,7 @@ public final class MappedFile: @unchecked Sendable {
     }
     self.descriptor = descriptor
     size = Int(status.st_size)
+    FileReads.note(path)
     modified = status.st_mtim
     guard size > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -79,12 +80,11 @@ public final class MappedFile: @unchecked Sendable {
   private func refusePointer() throws {
     let mark = "version https://git-lfs.github.com/spec/"
     guard size <= 1024, bytes.starts(with: mark.utf8) else { return }
-    let url = URL(fileURLWithPath: path)
     let text = String(decoding: bytes, as: UTF8.self)
     let size = text.split(separator: "\n").first { $0.hasPrefix("size ") }.flatMap { Int($0.dropFirst(5)) }
     throw EngineError(
       .file,
       "\(path) is only a git-lfs pointer to the file\(size.map { " of \(byteText($0))" } ?? ""), which was not fetched: "
-        + "run `git -C '\(url.deletingLastPathComponent().path)' lfs pull --include='\(url.lastPathComponent)'`")
+        + "run `git -C '\(parentFolder(of: path))' lfs pull --include='\(lastName(of: path))'`")
   }
 }

@@ -32,7 +32,7 @@ public final class SplitGGUF: WeightSource {
     }
     let absent = paths.filter { access($0, F_OK) != 0 }
     guard absent.isEmpty else {
-      let names = absent.map { ($0 as NSString).lastPathComponent }
+      let names = absent.map { lastName(of: $0) }
       throw EngineError(
         .missing,
         "\(path) is one of \(count) parts of a model, and \(names.count == 1 ? "one is" : "\(names.count) are") missing: "
@@ -75,7 +75,7 @@ public final class SplitGGUF: WeightSource {
 
   /// A file's name without the extension, and without its place among the parts of a model.
   static func modelName(_ path: String) -> String {
-    let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+    let name = stem(of: path)
     return name.replacing(/-\d{5}-of-\d{5}$/, with: "")
   }
 

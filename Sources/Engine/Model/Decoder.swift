@@ -306,16 +306,21 @@ final class Decoder {
   /// Logits `[selected.count, vocabulary]` of some rows of the last forward pass.
   /// `isNormed` says that `finalNorm(rows:_:plan:)` has run.
   func logits(of selected: [Int], isNormed: Bool, into target: UnsafeMutablePointer<Float>) throws {
-    let w = workspace, c = configuration, d = c.dModel
-    let matrix = try weights.unembedding()
+    let w = workspace, d = configuration.dModel
     let source = isNormed ? w.normed : w.stream
     let gathered = UnsafeMutablePointer<Float>.allocate(capacity: selected.count * d)
     defer { gathered.deallocate() }
     for (i, row) in selected.enumerated() { (gathered + i * d).update(from: source + row * d, count: d) }
     if !isNormed { norm(gathered, weights.finalNorm, into: gathered, rows: selected.count) }
-    matrix.multiply(gathered, rows: selected.count, ldx: d, into: target, ldy: c.vocabularySize)
+    try unembed(gathered, rows: selected.count, into: target)
+  }
+
+  /// Logits `[rows, vocabulary]` of rows `[rows, dModel]` that have been through the final norm.
+  func unembed(_ normed: UnsafePointer<Float>, rows: Int, into target: UnsafeMutablePointer<Float>) throws {
+    let c = configuration
+    try weights.unembedding().multiply(normed, rows: rows, ldx: c.dModel, into: target, ldy: c.vocabularySize)
     if let cap = c.logitSoftCap {
-      parallelRanges(selected.count * c.vocabularySize, minimum: 1 << 14) { range in
+      parallelRanges(rows * c.vocabularySize, minimum: 1 << 14) { range in
         ck_soft_cap(range.count, target + range.lowerBound, Float(cap))
       }
     }

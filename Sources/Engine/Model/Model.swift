@@ -114,8 +114,7 @@ public final class Model: @unchecked Sendable {
       throw EngineError(
         .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
     }
-    let url = URL(fileURLWithPath: path)
-    let fallback = source.gguf == nil ? url.lastPathComponent : SplitGGUF.modelName(path)
+    let fallback = source.gguf == nil ? folderName(of: path) : SplitGGUF.modelName(path)
     let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
     do {
       let weights = try DecoderWeights(source, precision: precision)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Engine
 import Foundation
+import LuaBindings
 
 /// The part of the command line that is not stock Lua's: help, version and subcommands.
 struct Acthost: ParsableCommand {
@@ -92,7 +93,8 @@ struct Pull: ParsableCommand {
 }
 
 /// A line on standard error, after everything printed so far.
-func report(_ message: String) {
+func report(_ message: String, _ style: Terminal.Style? = nil) {
   fflush(nil)
-  FileHandle.standardError.write(Data((message + "\n").utf8))
+  let text = printable(message)
+  writeToStandardError((style.map { Terminal.errors.styled(text, $0) } ?? text) + "\n")
 }

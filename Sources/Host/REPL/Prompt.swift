@@ -128,15 +128,15 @@ final class Prompt {
   private func show(_ error: LuaError) {
     output.write("")  // takes a progress bar off the line, and puts what was printed before the error
     if error.isInterruption { return showInterruption(at: error.place) }
-    report(Terminal.errors.styled(error.description, .red))
+    report(error.description, .red)
     for cause in error.causes { report("caused by: \(cause)") }
-    if let traceback = error.traceback, Prompt.isTelling(traceback) { report(Terminal.errors.styled(traceback, .dim)) }
+    if let traceback = error.traceback, Prompt.isTelling(traceback) { report(traceback, .dim) }
   }
 
   /// What Ctrl-C stopped says so, even where a function gave what it had and the entry went on.
   private func showInterruption(at place: String?) {
     if isTerminal { output.write("\n") }  // after the ^C that the terminal shows
-    report(Terminal.errors.styled("interrupted", .yellow) + (place.map { " at \($0)" } ?? ""))
+    report("interrupted" + (place.map { " at \($0)" } ?? ""), .yellow)
   }
 
   /// Whether a traceback says more than that the entry itself failed.

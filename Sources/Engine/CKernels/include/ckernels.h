@@ -10,6 +10,7 @@
 #include "blocks.h"
 #include "cpu.h"
 #include "dequant.h"
+#include "elementwise.h"
 #include "encode.h"
 #include "finite.h"
 #include "guard.h"

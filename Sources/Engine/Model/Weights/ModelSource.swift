@@ -31,6 +31,13 @@ struct ModelSource: Sendable {
     return copy
   }
 
+  /// The same with an unembedding of its own, or without, as `isTied` says.
+  func edited(_ weights: any WeightSource, isTied: Bool) -> ModelSource {
+    var copy = wrapping(weights)
+    copy.configuration.tiedEmbedding = isTied
+    return copy
+  }
+
   /// A model of some of these blocks, in the order given.
   func keeping(_ blocks: [Int]) throws -> ModelSource {
     var copy = self
