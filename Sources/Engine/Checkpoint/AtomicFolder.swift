@@ -27,7 +27,7 @@ public enum AtomicFolder {
     AtomicFile.flush(folder: staging)
     guard access(target, F_OK) == 0 else {
       guard rename(staging, target) == 0 else { throw AtomicFile.failure("create", path) }
-      return AtomicFile.flush(folder: parent(of: target))
+      return AtomicFile.flush(folder: parentFolder(of: target))
     }
     let fresh = try FileManager.default.contentsOfDirectory(atPath: staging)
     let old = try FileManager.default.contentsOfDirectory(atPath: target)
@@ -35,7 +35,7 @@ public enum AtomicFolder {
     if !isInUse(target), kept.allSatisfy({ link("\(target)/\($0)", "\(staging)/\($0)") == 0 }),
       ck_exchange(staging, target)
     {
-      AtomicFile.flush(folder: parent(of: target))
+      AtomicFile.flush(folder: parentFolder(of: target))
       // What came into the old folder meanwhile belongs to someone.
       for name in (try? FileManager.default.contentsOfDirectory(atPath: staging)) ?? [] where !old.contains(name) {
         rename("\(staging)/\(name)", "\(target)/\(name)")
@@ -66,11 +66,6 @@ public enum AtomicFolder {
   private static func isFolder(_ path: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-  }
-
-  private static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// Whether this process stands in the folder, which must not be taken from under it.

@@ -37,7 +37,9 @@ extension KnownSettings {
         value.bool != nil
       }),
     SettingRow("attention_bias", .only(.bool(false), why: "the family has no biases there")),
-    SettingRow("mlp_bias", .only(.bool(false), why: "the family has no biases there")),
+    SettingRow("mlp_bias bias use_bias", .only(.bool(false), why: "the family has no biases there")),
+    SettingRow("qkv_bias", of: "qwen2", .only(.bool(true), why: "the family has these biases")),
+    SettingRow("qkv_bias", .only(.bool(false), why: "the family has no biases there")),
     SettingRow(
       "sliding_window", of: "llama",
       .limited(expected: "a window as long as the context", why: "the family sees all earlier tokens") { value, model in

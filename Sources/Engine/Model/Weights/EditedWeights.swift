@@ -14,6 +14,7 @@ final class EditedWeights: WeightSource {
   }
 
   var path: String { base.path }
+  func verify() throws { try base.verify() }
   func shape(of name: String) -> [Int]? { edits[name]?.shape ?? base.shape(of: name) }
   func storage(of name: String) -> StoredForm? {
     edits[name].map { StoredForm(type: "F32", bytes: $0.count * 4) } ?? base.storage(of: name)
