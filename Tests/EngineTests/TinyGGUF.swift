@@ -10,11 +10,14 @@ enum TinyGGUF {
   static let families = ["llama", "llama3-rope", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "pythia"]
 
   /// Calls `body` with the path of a file that is removed afterwards. Nothing happens where the fixture is absent.
-  static func withFile(_ family: String, _ body: (String) throws -> Void) throws {
+  /// `adding`: puts more into it, a tokenizer say.
+  static func withFile(
+    _ family: String, adding: (inout GGUFBuilder) -> Void = { _ in }, _ body: (String) throws -> Void
+  ) throws {
     guard let folder = Files.fixture("tiny/\(family)") else { return }
     try Files.withFolder { target in
       let path = "\(target)/\(family).gguf"
-      try Data(gguf(family, folder)).write(to: URL(fileURLWithPath: path))
+      try Data(gguf(family, folder, adding)).write(to: URL(fileURLWithPath: path))
       try body(path)
     }
   }

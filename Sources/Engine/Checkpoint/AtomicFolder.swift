@@ -43,11 +43,14 @@ public enum AtomicFolder {
       return
     }
     for name in fresh.sorted(by: { ($0 == last ? 1 : 0, $0) < ($1 == last ? 1 : 0, $1) }) {
+      if isFolder("\(target)/\(name)") { try? FileManager.default.removeItem(atPath: "\(target)/\(name)") }
       guard rename("\(staging)/\(name)", "\(target)/\(name)") == 0 else {
         throw AtomicFile.failure("replace", "\(path)/\(name)")
       }
     }
-    for name in old where !fresh.contains(name) && removing(name) { unlink("\(target)/\(name)") }
+    for name in old where !fresh.contains(name) && removing(name) {
+      try? FileManager.default.removeItem(atPath: "\(target)/\(name)")
+    }
     AtomicFile.flush(folder: target)
   }
 
@@ -58,6 +61,11 @@ public enum AtomicFolder {
     guard let resolved = realpath(path, nil) else { return path }
     defer { free(resolved) }
     return String(cString: resolved)
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
   /// Whether this process stands in the folder, which must not be taken from under it.

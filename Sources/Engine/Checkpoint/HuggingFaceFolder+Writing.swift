@@ -36,9 +36,12 @@ extension HuggingFaceFolder {
       }
       for companion in companions {
         let file = try MappedFile(path: companion)
-        try AtomicFile.write("\(staging)/\(lastName(of: companion))") {
-          try $0.write(file.bytes)
+        var folder = staging
+        if ChatTemplateTexts.isNamed(companion) {
+          folder += "/\(ChatTemplateTexts.folderName)"
+          try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
+        try AtomicFile.write("\(folder)/\(lastName(of: companion))") { try $0.write(file.bytes) }
       }
       for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
       try AtomicFile.write("\(staging)/config.json") { try $0.write(settings) }
@@ -52,9 +55,9 @@ extension HuggingFaceFolder {
   /// Where a file of weights has the hash of the settings it was written with, in its metadata.
   static let settingsHashKey = "settings_hash"
 
-  /// A file of weights of any model that was in the folder before.
+  /// A file of weights of any model that was in the folder before, or its named templates.
   private static func isWeights(_ name: String) -> Bool {
-    name == weightsName || name == indexName || name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
+    name == weightsName || name == ChatTemplateTexts.folderName || name == indexName || name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
   }
 
   /// Paths of the files beside the weights that a copy of the model needs: the tokenizer's and the generation's.
@@ -62,7 +65,7 @@ extension HuggingFaceFolder {
     [
       "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
       "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
-    ].map { "\(path)/\($0)" }.filter { access($0, F_OK) == 0 }
+    ].map { "\(path)/\($0)" }.filter { access($0, F_OK) == 0 } + ChatTemplateTexts.additional(path)
   }
 
   /// Tensors in order, cut before one that would take a file beyond `limit` bytes.
