@@ -79,7 +79,8 @@ enum FileKinds {
   /// Each with the `model_type` that a `text_config` without one has.
   static let wrappers: [String: String] = [
     "gemma3": "gemma3_text", "llava": "llama", "llava_next": "llama", "llava_next_video": "llama", "vipllava": "llama",
-    "video_llava": "llama", "llava_onevision": "qwen2", "mistral3": "mistral", "internvl": "qwen2", "qwen2_audio": "qwen2",
+    "video_llava": "llama", "llava_onevision": "qwen2", "mistral3": "mistral", "internvl": "qwen2",
+    "qwen2_audio": "qwen2",
     "voxtral": "llama",
   ]
 
