@@ -38,6 +38,20 @@ public enum TensorFiles {
     }
   }
 
+  /// What a reader of a GGUF file's tensors must know: llama.cpp's converter puts the rows of queries and keys of some
+  /// families in another order, pair by pair for its rotary embedding. nil where all rows stand as in checkpoints.
+  public static func noteOnRows(_ path: String) -> String? {
+    guard kind(path) == "gguf", let file = try? GGUFFile(path: path),
+      let architecture = try? file.string("general.architecture"),
+      let family = try? Family.named(architecture: architecture, source: path), family.ggufInterleavesRotary
+    else { return nil }
+    let permuted = file.names.filter { $0.hasSuffix("attn_q.weight") || $0.hasSuffix("attn_k.weight") }
+    guard let first = permuted.first else { return nil }
+    return "rows of \(permuted.count) query and key weights, such as \(first), stand in llama.cpp's order for "
+      + "architecture \(architecture): row 2 i + j of a head of size d is row i + j d / 2 of the checkpoint; m:weight(name) "
+      + "gives the checkpoint's order"
+  }
+
   private static func kind(_ path: String) -> String { fileExtension(of: path).lowercased() }
 
   private static func all(of source: some WeightSource) throws -> [(name: String, tensor: Tensor)] {

@@ -73,7 +73,7 @@ public final class MapObject: LuaObject {
       if reader.isObject(VectorObject.self) { throw reader.error("a vector is carried over by map:vector(v)") }
       throw reader.mismatch("a tensor [rows, \(map.card.source.width)]")
     }
-    let x = try reader.tensor()
+    let x = try reader.detachedTensor()
     return call.push(x.rank == 1 && x.count == map.card.source.width ? try map.mapper.row(x) : try map(x))
   }
 

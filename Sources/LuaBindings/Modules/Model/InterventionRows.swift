@@ -102,7 +102,7 @@ extension ModelObject {
       } else if value.isObject(VectorObject.self) {
         mean = try options.owned(try value.vector(), by: object.model, value).direction
       } else {
-        mean = try value.tensor()
+        mean = try value.keptTensor()
       }
       return try call.register("mean_ablate", places, [.mean(mean)], options, object, scope)
     },
@@ -131,7 +131,7 @@ extension ModelObject {
         vector = try options.owned(try reader.vector(), by: object.model, reader)
         value = try reader.vector().direction
       } else {
-        value = try reader.tensor()
+        value = try reader.keptTensor()
       }
       let places = try options.places(of: object.model, vectorSite: vector?.site, vectorLayer: vector?.layer)
       let width = places.first?.site.rowShape(object.model.configuration)?.reduce(1, *)
@@ -159,7 +159,7 @@ extension ModelObject {
       guard places.count == 1, let place = places.first else { throw call.error("give one layer to replace") }
       let with = try options.required("with")
       if with.isTensor {
-        let effect = try rowsAfterFirst(try with.tensor(), place.site, object.model)
+        let effect = try rowsAfterFirst(try with.keptTensor(), place.site, object.model)
         return try call.register("replace", places, [effect], options, object, scope, positions: .prompt)
       }
       guard with.isTable else { throw with.mismatch("a tensor or { model =, layer =, map = }") }
@@ -183,7 +183,8 @@ extension ModelObject {
         + "shape replaces them. ctx = { site, layer, sequence, positions, generated }. It may remove itself and register "
         + "others, which count from the next forward pass on; a removed function is not called again.",
       options: placeOptions + [
-        Option("fn", "function(x, ctx)", .required, "gets the rows; may return new ones"), SharedOptions.pos,
+        Option("fn", "function(x, ctx)", .required, "gets the rows; may return new ones, or assign to x"),
+        SharedOptions.pos,
         SharedOptions.strict,
       ],
       results: "intervention",
@@ -203,7 +204,8 @@ extension ModelObject {
         ]
         if let layer = context.layer { table.set("layer", layer) }
         return try key.call([rows.asLua, table], results: 1) { results in
-          if results[0].isNil { return nil }
+          // Rows that the function assigned to are its answer, too.
+          if results[0].isNil { return rows.storage.version > 0 ? rows : nil }
           guard results[0].isTensor else {
             throw results[0].mismatch("nil or a tensor of shape \(shapeText(rows.shape))")
           }

@@ -112,7 +112,7 @@ extension ArgumentReader {
 
   /// A tensor, or a vector with its site and layer.
   func direction() throws -> (tensor: Tensor, site: Site?, layer: Int?) {
-    if isTensor { return (try tensor(), nil, nil) }
+    if isTensor { return (try keptTensor(), nil, nil) }
     guard isObject(VectorObject.self) || isObject(DirectionsObject.self) else { throw mismatch("a tensor or a vector") }
     let vector = try vector()
     return (vector.direction, vector.site, vector.layer)

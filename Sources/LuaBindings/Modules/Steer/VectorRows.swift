@@ -54,7 +54,7 @@ let vectorRows: [Function] = [
     ],
     results: "vector", example: "print(steer.from(tensor.ones(576), { site = \"resid_post\", layer = 12 }))"
   ) { call in
-    let values = try call.argument(1).tensor()
+    let values = try call.argument(1).keptTensor()
     let options = try call.options(2)
     let named = try options.site("site")
     let model = try options.optional("model")?.model()

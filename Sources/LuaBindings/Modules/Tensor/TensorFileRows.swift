@@ -8,12 +8,14 @@ extension Module {
     Function(
       "load", "tensor.load(path)",
       "Reads tensors from a file by its extension: .safetensors, .gguf (dequantised, row-major shapes), .npz, .npy. "
-        + "Values become 32-bit floats.",
+        + "Values become 32-bit floats. Where a .gguf file keeps rows of queries and keys in another order than "
+        + "checkpoints do, a note says so; m:weight(name) has them in the checkpoint's.",
       results: "a table of tensors by name; for .npy the one tensor",
       example: "local tensors = tensor.load(\"directions.safetensors\")"
     ) { call in
       let path = try call.argument(1).string()
       let tensors = try TensorFiles.load(expandingHome(path))
+      if let note = TensorFiles.noteOnRows(expandingHome(path)) { call.state.output.note("note: \(path): \(note)") }
       if fileExtension(of: path).lowercased() == "npy", let only = tensors.first {
         return call.push(only.tensor)
       }

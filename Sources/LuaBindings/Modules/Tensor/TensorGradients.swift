@@ -143,6 +143,9 @@ extension ArgumentReader {
   /// A tensor argument of something that gradients do not pass through: an error where one would be lost.
   func detachedTensor() throws -> Tensor { try object(TensorObject.self).detached { error($0, kind: $1) } }
 
+  /// A tensor that is kept: a copy, since a script may change its own in place afterwards.
+  func keptTensor() throws -> Tensor { try tensor().cloned() }
+
   /// A tensor, or a number as a tensor of shape [].
   func tensorOrNumber() throws -> TensorObject {
     if isNumber { return TensorObject(try Tensor([Float(try number(finite: false))], shape: [])) }
