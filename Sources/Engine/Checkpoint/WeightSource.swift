@@ -17,6 +17,8 @@ public protocol WeightSource: Sendable {
   func read(_ name: String, rows: Range<Int>, into: UnsafeMutablePointer<Float>) throws
   /// A tensor's rows as the file stores them; nil where the container has no block formats, or for an unknown name.
   func storedRows(of name: String) -> StoredRows?
+  /// Says that what was read is not needed again soon: the file's pages need not stay in this process.
+  func releasePages()
 }
 
 /// Rows of a tensor in a block format, in the mapped file.
@@ -29,6 +31,7 @@ public struct StoredRows: @unchecked Sendable {
 
 extension WeightSource {
   public func storedRows(of name: String) -> StoredRows? { nil }
+  public func releasePages() {}
 }
 
 /// The form of a tensor in its file.
