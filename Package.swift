@@ -6,9 +6,9 @@ let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debu
 
 /// Clang cuts 64-byte vectors in two for AVX-512 unless told otherwise.
 #if arch(x86_64)
-let wideVectors = ["-mprefer-vector-width=512"]
+  let wideVectors = ["-mprefer-vector-width=512"]
 #else
-let wideVectors: [String] = []
+  let wideVectors: [String] = []
 #endif
 let kernelFlags: [CSetting] = [
   .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"] + wideVectors)

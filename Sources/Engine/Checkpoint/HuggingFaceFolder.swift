@@ -66,6 +66,8 @@ public final class HuggingFaceFolder: WeightSource {
 
   public func storage(of name: String) -> StoredForm? { weights.storage(of: name) }
 
+  public func releasePages() { weights.releasePages() }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     try weights.read(name, rows: rows, into: destination)
   }

@@ -52,6 +52,11 @@ public final class MappedFile: @unchecked Sendable {
     try refusePointer()
   }
 
+  /// Lets the system take the file's pages back; those that are read again come from its cache.
+  func releasePages() {
+    if let base = bytes.baseAddress { madvise(UnsafeMutableRawPointer(mutating: base), bytes.count, MADV_DONTNEED) }
+  }
+
   deinit {
     ck_guard_remove(guardSlot)
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }

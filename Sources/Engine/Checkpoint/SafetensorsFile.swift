@@ -108,6 +108,8 @@ public final class SafetensorsFile: WeightSource {
     entries[name].map { StoredForm(type: $0.type.rawValue, bytes: $0.range.count) }
   }
 
+  public func releasePages() { file.releasePages() }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let entry = entries[name] else { throw missing(name) }
     try check(rows, of: name, entry.shape)

@@ -84,6 +84,8 @@ public final class ShardedSafetensors: WeightSource {
 
   public func storage(of name: String) -> StoredForm? { shards[name]?.storage(of: name) }
 
+  public func releasePages() { for shard in shards.values { shard.releasePages() } }
+
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let shard = shards[name] else { throw missing(name) }
     try shard.read(name, rows: rows, into: destination)

@@ -20,6 +20,8 @@ public protocol WeightSource: Sendable {
   func storedRows(of name: String) -> StoredRows?
   /// Throws `.file` where a file of it changed since it was opened (`MappedFile.verify`).
   func verify() throws
+  /// Says that what was read is not needed again soon: the file's pages need not stay in this process.
+  func releasePages()
 }
 
 /// Rows of a tensor in a block format, in the mapped file.
@@ -33,6 +35,7 @@ public struct StoredRows: @unchecked Sendable {
 extension WeightSource {
   public func storedRows(of name: String) -> StoredRows? { nil }
   public func verify() throws {}
+  public func releasePages() {}
 }
 
 /// The form of a tensor in its file.

@@ -95,11 +95,8 @@ final class Backpropagation {
       loss += losses.reduce(0, +)
       back.multiply(base, rows: count, ldx: vocabulary, into: upstream.mutablePointer + start * d, ldy: d)
       if let target {
-        let panels = try workspace.tensor([PanelProduct.panelFloats(inputs: count, columns: d)])
-        PanelProduct.packColumns(x, rows: count, columns: d, ldx: d, into: panels.mutablePointer)
-        PanelProduct.multiplyTransposed(
-          base, rows: count, m: vocabulary, ldx: vocabulary, panels: panels.pointer, columns: d,
-          into: target.mutablePointer, ldy: d, adding: true)
+        try TransposedProduct(x, rows: count, columns: d, ldx: d, workspace: workspace)
+          .multiply(base, m: vocabulary, lddy: vocabulary, into: target.mutablePointer, ldy: d, adding: true)
       }
     }
     if let plan, plan.isUsed(.finalNorm, layer: nil) {

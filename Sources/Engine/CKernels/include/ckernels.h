@@ -40,7 +40,9 @@ int ck_interrupt_requests(void);
 
 // ---- scratch.c ----------------------------------------------------------------------------------------------------
 /// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
-enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_USES };
+enum ck_scratch_use {
+  CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_SUMS, CK_SCRATCH_USES
+};
 /// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
 void *ck_scratch(enum ck_scratch_use use, size_t bytes);
 

@@ -60,6 +60,7 @@ final class DecoderWeights: @unchecked Sendable {
       try Interrupt.check()
       blocks.append(try block(layer))
     }
+    source.weights.releasePages()
   }
 
   /// Reads and packs everything again from a source that changed, block by block.
@@ -125,8 +126,10 @@ final class DecoderWeights: @unchecked Sendable {
       })
   }
 
-  /// A block's matrix with inputs and outputs exchanged, for gradients; packed when first used and kept.
+  /// A block's matrix with inputs and outputs exchanged, for gradients: the same panels, or packed when first used and
+  /// kept.
   func transposed(_ matrix: BlockMatrix, layer: Int) throws -> any WeightMatrix {
+    if let view = TransposedView(blocks[layer][matrix].matrix) { return view }
     let place = layer * BlockMatrix.allCases.count + matrix.rawValue
     return try lock.withLock {
       if let known = transposed[place] { return known }
@@ -140,7 +143,8 @@ final class DecoderWeights: @unchecked Sendable {
 
   /// The unembedding as `[dModel, vocabulary]`.
   func transposedUnembedding() throws -> any WeightMatrix {
-    try lock.withLock {
+    if let view = TransposedView(try unembedding()) { return view }
+    return try lock.withLock {
       if let known = packedTransposedUnembedding { return known }
       let made = try PanelMatrix(transposing: try unembeddingRows(), precision.element)
       packedTransposedUnembedding = made
@@ -159,6 +163,7 @@ final class DecoderWeights: @unchecked Sendable {
     try lock.withLock {
       if let packedUnembedding { return packedUnembedding }
       let made = try precision.pack(try unembeddingRows())
+      source.weights.releasePages()
       packedUnembedding = made
       return made
     }
