@@ -31,7 +31,7 @@ extension TransferMap {
     let card = try TransferMap.readCard("\(folder)/\(TransferMap.cardFile)")
     let mapper: any Mapper
     switch card.options.method {
-    case .affine, .ridge:
+    case .affine, .ridge, .identity, .meanShift, .procrustes, .lowRank, .shuffled:
       mapper = try AffineMap(weight: file.tensor("weight"), bias: file.tensor("bias"))
     case .autoencoder:
       mapper = try AutoencoderMap(
