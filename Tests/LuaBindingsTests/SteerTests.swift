@@ -34,6 +34,18 @@ enum ScriptModels {
     }
   }
 
+  /// A tiny model in a folder of its own that can be written; nil without the fixtures.
+  static func copyOfTiny(into folder: String) throws -> String? {
+    let source = root.deletingLastPathComponent().appendingPathComponent("shared/fixtures/tiny/llama").path
+    guard FileManager.default.fileExists(atPath: source) else { return nil }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for name in ["config.json", "generation_config.json", "model.safetensors"] {
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(source)/\(name)"))
+      try bytes.write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+    }
+    return "./" + folder
+  }
+
   /// Defines `m`, SmolLM2, and `folder`; Gemma is `model.load(gemma)`.
   static func packaged(_ body: (String) throws -> Void) throws {
     let store = ModelStore()
@@ -117,8 +129,8 @@ extension LuaTests {
         for (script, message) in [
           ("print(v + 1)", "a number and a vector cannot be added"), ("print(v * v)", "scaled by a number"),
           ("print(v + v.direction)", "found a tensor"), ("print(v / 0)", "divided by 0"),
-          ("print(v.lyer)", "did you mean layer"), ("m:add{ dir = d }", "d:at(layer)"),
-          ("m:add{ dir = 'x' }", "a tensor or a vector"),
+          ("print(v.lyer)", "did you mean layer"), ("m:add{ dir = d }", "d:position(pos)"),
+          ("m:add{ dir = 'x' }", "a tensor, a vector, directions"),
         ] {
           try expectFailure(models + Self.directions + "local v = d:at(1, -1)\n" + script, names: message)
         }

@@ -21,8 +21,9 @@ extension Model {
         .token, "stop: token id \(id) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
     }
     if !options.stopStrings.isEmpty { _ = try requireTokenizer() }
-    let list = interventions.isEmpty ? nil : interventions
-    let plan = try makePlan(list, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
+    // Also without any yet: `onToken` may register some.
+    let plan = try makePlan(
+      interventions, captures, prompts, limits: prompts.map { $0.tokens.count + options.maxTokens })
     var completions: [Completion] = []
     lastCacheBytes = 0
     try exclusively {
@@ -38,7 +39,7 @@ extension Model {
         progress?(range.upperBound)
       }
     }
-    try finish(plan, list, isWhole: !completions.contains { $0.finish == .interrupted })
+    try plan?.finish(isWhole: !completions.contains { $0.finish == .interrupted })
     return completions
   }
 }
@@ -88,7 +89,7 @@ private final class GenerationGroup {
     model.lastCacheBytes = max(model.lastCacheBytes, streams.reduce(0) { $0 + $1.cache.byteCount })
     do {
       try prefill(prompts, &streams)
-      while streams.contains(where: { !$0.isDone }) { try step(&streams) }
+      while streams.contains(where: { !$0.isDone }) { try step(prompts, &streams) }
     } catch  where error.isCtrlC {
       // What there is so far is returned, marked interrupted.
       isInterrupted = true
@@ -108,27 +109,28 @@ private final class GenerationGroup {
         let stream = streams[end]
         sequences.append(
           BatchSequence(
-            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, isGenerated: false,
-            cache: stream.cache))
+            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, cache: stream.cache))
         tokens += prompts[stream.index].tokens
         end += 1
       }
+      try plan?.update()
       try forward(tokens, sequences, &streams, first: start)
       start = end
     }
   }
 
-  /// One token for every sequence that goes on.
-  private func step(_ streams: inout [Stream]) throws {
+  /// One token for every sequence that goes on. Where that completes a text that a position looks for, the tokens it
+  /// began with are read again: the keys and values after them depend on what is done there.
+  private func step(_ prompts: [Prompt], _ streams: inout [Stream]) throws {
+    try plan?.update()
     var tokens: [Int] = [], sequences: [BatchSequence] = []
     for stream in streams where !stream.isDone {
-      guard let last = stream.completion.tokens.last else { continue }
       let position = stream.cache.length
+      let first = min(position, plan?.firstNewMatch(stream.index) ?? position)
       sequences.append(
-        BatchSequence(
-          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache)
-      )
-      tokens.append(last)
+        BatchSequence(index: stream.index, row: tokens.count, span: first..<position + 1, cache: stream.cache))
+      let prompt = prompts[stream.index].tokens, own = stream.completion.tokens
+      tokens += (first...position).map { $0 < prompt.count ? prompt[$0] : own[$0 - prompt.count] }
     }
     try forward(tokens, sequences, &streams, first: 0)
   }
@@ -177,6 +179,7 @@ private final class GenerationGroup {
       return
     }
     stream.completion.tokens.append(token)
+    try plan?.extend(stream.index, with: token)
     if stream.completion.tokens.count == options.maxTokens { return try close(&stream, .length, (text, token)) }
     stream.completion.text += text
     if let onToken, try !onToken(text, token, stream.index) { try close(&stream, .stop, nil) }

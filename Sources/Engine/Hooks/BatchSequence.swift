@@ -6,8 +6,6 @@ struct BatchSequence {
   let row: Int
   /// Absolute positions of its rows, 0-based.
   let span: Range<Int>
-  /// Whether its rows are generated tokens.
-  let isGenerated: Bool
   let cache: KeyValueCache
   /// Caches of sequences that begin with the same tokens and leave these rows to this one: they get its keys and
   /// values, too.

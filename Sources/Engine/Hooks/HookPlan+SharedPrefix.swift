@@ -7,7 +7,7 @@ extension HookPlan {
     let prefix = 0..<length
     return actions.allSatisfy { list in
       list.allSatisfy { action in
-        let parts = sequences.map { action.positions[$0].intersection(prefix) }
+        let parts = sequences.map { action.selection.sequences[$0].intersection(prefix) }
         guard parts.allSatisfy({ $0 == parts[0] }) else { return false }
         if parts.isEmpty || parts[0].isEmpty { return true }
         switch action.work {

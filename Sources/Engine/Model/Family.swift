@@ -16,6 +16,9 @@ struct Family: Sendable {
   /// Whether GGUF stores the rows of q and k permuted into interleaved rotary pairs (llama.cpp's conversion of llama).
   var ggufInterleavesRotary = false
 
+  /// What GGUF files of the family say.
+  var fileArchitecture: String { architecture ?? "llama" }
+
   static let all: [Family] = [.llama, .mistral, .qwen2, .qwen3, .gemma2, .gemma3, .gpt2, .gptNeoX]
 
   static func named(modelType: String, source: String) throws -> Family {
@@ -30,9 +33,6 @@ struct Family: Sendable {
     _ name: String, _ source: String, _ what: String, _ known: [String], _ matches: (Family) -> Bool
   ) throws -> Family {
     if let family = all.first(where: matches) { return family }
-    throw EngineError(
-      .file,
-      "\(source) has \(what) \(name), which is not supported (supported: \(known.joined(separator: ", ")))"
-        + suggestion(for: name, in: known))
+    throw FileKinds.unsupported(name, what: what, source: source, known: known)
   }
 }

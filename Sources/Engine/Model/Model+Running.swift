@@ -173,7 +173,6 @@ extension Model {
     let stops = !needsOutput && list == nil && captures.allSatisfy(\.site.hasLayer)
     let depth = stops ? captures.flatMap(\.layers).max().map { $0 + 1 } ?? 0 : nil
     let plan = try makePlan(list, captures, prompts, limits: prompts.map(\.tokens.count))
-    try streams?.check(prompts, plan, configuration)
     lastCacheBytes = 0
     try exclusively {
       var start = 0
@@ -183,6 +182,8 @@ extension Model {
           rows += prompts[end].tokens.count
           end += 1
         }
+        try plan?.update()
+        try streams?.check(prompts, plan, configuration)
         let batch = try PackedPrompts(
           prompts, start..<end, configuration, prefix: sharesPrefix ? sharedPrefix(prompts, start..<end, plan) : 0)
         lastCacheBytes = max(lastCacheBytes, batch.sequences.reduce(0) { $0 + $1.cache.byteCount })
@@ -193,12 +194,15 @@ extension Model {
         start = end
       }
     }
-    try finish(plan, list)
+    try plan?.finish()
   }
 
   /// Tokens of some prompts to compute once: those that all begin with, unless they are few or hooks tell them apart.
   func sharedPrefix(_ prompts: [Prompt], _ range: Range<Int>, _ plan: HookPlan?) -> Int {
     guard range.count > 1 else { return 0 }
+    // Where frequencies depend on a sequence's length, a beginning alone turns in another way.
+    let longest = range.lazy.map { prompts[$0].tokens.count }.max() ?? 0
+    guard configuration.layers.allSatisfy({ $0.rotary?.isFixed(upTo: longest) != false }) else { return 0 }
     let length = sharedPrefixLength(prompts[range])
     guard length >= Model.leastSharedPrefix, plan?.allowsSharedPrefix(length, of: range) != false else { return 0 }
     return length
@@ -212,14 +216,5 @@ extension Model {
     return try HookPlan(
       interventions: list, captures: captures, prompts: prompts, limits: limits, configuration: configuration,
       tokenizer: tokenizer)
-  }
-
-  /// Leaves reports and warnings in the list; a run that Ctrl-C ended is no reason for warnings.
-  func finish(_ plan: HookPlan?, _ list: InterventionList?, isWhole: Bool = true) throws {
-    guard let plan, let list else { return }
-    list.lastReports = plan.reports
-    list.warnings = []
-    guard isWhole else { return }
-    list.warnings = try plan.finish()
   }
 }

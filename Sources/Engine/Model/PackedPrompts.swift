@@ -14,14 +14,14 @@ struct PackedPrompts {
       let count = prompts[i].tokens.count
       sequences.append(
         BatchSequence(
-          index: i, row: tokens.count, span: prefix..<count, isGenerated: false,
+          index: i, row: tokens.count, span: prefix..<count,
           cache: try KeyValueCache(configuration, positions: count, layers: 1)))
       tokens += prompts[i].tokens[prefix...]
     }
     all = sequences
     guard prefix > 0 else { return }
     var first = BatchSequence(
-      index: range.lowerBound, row: 0, span: 0..<prefix, isGenerated: false,
+      index: range.lowerBound, row: 0, span: 0..<prefix,
       cache: try KeyValueCache(configuration, positions: prefix, layers: 1))
     first.followers = sequences.map(\.cache)
     all.insert(first, at: 0)

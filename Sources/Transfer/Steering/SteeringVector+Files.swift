@@ -10,6 +10,9 @@ extension SteeringVector {
     metadata["position"] = position?.fileText
     metadata["model_name"] = origin.model?.name
     metadata["model_hash"] = origin.model?.hash
+    metadata["model_ancestors"] = origin.model?.ancestors?.joined(separator: ",")
+    metadata["model_architecture"] = origin.model?.architecture
+    metadata["model_hint"] = origin.modelHint
     metadata["template"] = origin.template
     metadata["n_positive"] = origin.positiveCount.map(String.init)
     metadata["n_negative"] = origin.negativeCount.map(String.init)
@@ -43,11 +46,11 @@ extension SteeringVector {
     }
     let site = metadata["site"].flatMap(Site.init(rawValue:))
     guard site?.rawValue == metadata["site"] else { throw fault("its site is unknown") }
-    let direction = try file.tensor("direction"), width = direction.count
+    let direction = try file.finiteTensor("direction"), width = direction.count
     guard direction.rank == 1, width > 0 else { throw fault("its direction has shape \(shapeText(direction.shape))") }
     func row(_ name: String) throws -> Tensor? {
       guard file.names.contains(name) else { return nil }
-      let tensor = try file.tensor(name)
+      let tensor = try file.finiteTensor(name)
       guard tensor.shape == [width] else { throw fault("\(name) has shape \(shapeText(tensor.shape)), not [\(width)]") }
       return tensor
     }
@@ -58,8 +61,12 @@ extension SteeringVector {
     }
     var origin = VectorOrigin(method: metadata["method"] ?? "unknown", maskedDimensions: masked)
     if let name = metadata["model_name"], let hash = metadata["model_hash"] {
-      origin.model = ModelIdentity(name: name, hash: hash)
+      origin.model = ModelIdentity(
+        name: name, hash: hash,
+        ancestors: metadata["model_ancestors"].map { $0.split(separator: ",").prefix(64).map(String.init) },
+        architecture: metadata["model_architecture"])
     }
+    origin.modelHint = metadata["model_hint"]
     origin.template = metadata["template"]
     origin.positiveCount = try number("n_positive")
     origin.negativeCount = try number("n_negative")

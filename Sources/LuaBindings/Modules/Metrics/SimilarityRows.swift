@@ -48,7 +48,6 @@ let similarityRows: [Function] = [
     results: "{ f1, precision, recall, exact }",
     example: "print(metrics.token_f1(\"The cat sat.\", { \"a cat\", \"cat sat\" }).f1)"
   ) { call in
-    try call.limitArguments(2)
     let reference = call.argument(2)
     let isList = reference.isTable && reference.listCount > 0
     let references = isList ? try reference.list { try $0.completionText() } : [try reference.completionText()]

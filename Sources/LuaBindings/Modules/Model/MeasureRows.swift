@@ -22,6 +22,7 @@ extension OptionReader {
       return scored
     }
     _ = try value.list { example in
+      if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard let prompt = example.field("prompt"), let completion = example.field("completion") else {
         throw example.error("an example needs prompt and completion")
       }

@@ -8,7 +8,8 @@ let randomLikeRow = Function(
     + "likely. \"covariance\": a random combination of activations less their class's mean, which may be those of other "
     + "texts than the vector's. \"permuted\": the difference of means with the labels of the contrast's prompts shuffled; it "
     + "carries means, so that map:vector takes it as it takes v, and keeps its own norm: rescaled to v's norm, the part of "
-    + "the contrast that chance leaves in it grows too, unless balanced = true leaves none.",
+    + "the contrast that chance leaves in it grows too, unless balanced = true leaves none. Isotropic ones of directions are "
+    + "drawn layer by layer, with seed, seed + 1, ...",
   options: [
     Option(
       "kind", "string", .string("isotropic"), "how it is drawn", choices: ["isotropic", "covariance", "permuted"]),
@@ -38,7 +39,6 @@ let randomLikeRow = Function(
     print(steer.random_like(v, { kind = "permuted", activations = classes, seed = 3 }))
     """
 ) { call in
-  let vector = try call.argument(1).vector()
   let options = try call.options(2)
   let seed = try options.integer("seed"), kind = try options.choice("kind")
   func refuse(_ names: [String], _ owner: String) throws {
@@ -46,6 +46,15 @@ let randomLikeRow = Function(
       throw call.error("option '\(name)' belongs to kind = \"\(owner)\"")
     }
   }
+  if kind == "isotropic" {
+    try refuse(["activations", "model", "texts"], "covariance")
+    try refuse(["balanced"], "permuted")
+    if call.argument(1).isObject(DirectionsObject.self) {
+      let directions = try call.argument(1).object(DirectionsObject.self).directions
+      return call.push(try directions.randomLike(seed: seed, orthogonal: try options.boolean("orthogonal")))
+    }
+  }
+  let vector = try call.argument(1).vector()
   var norm: String?
   if options.isPresent("norm") { norm = try options.choice("norm") }
   switch kind {
@@ -68,12 +77,24 @@ let randomLikeRow = Function(
     }
     let orthogonal = try options.boolean("orthogonal")
     if kind == "isotropic" {
-      try refuse(["activations", "model", "texts"], "covariance")
       return call.push(VectorObject(try vector.randomLike(seed: seed, orthogonal: orthogonal)))
     }
     let classes = try call.promptRows(vector, options).map { try Tensor.concatenated($0) }
     return call.push(
       VectorObject(try vector.randomLike(activations: classes, seed: seed, orthogonal: orthogonal)))
+  }
+}
+
+extension Directions {
+  /// One draw for each, or a vector where there is one.
+  fileprivate func randomLike(seed: Int, orthogonal: Bool) throws -> any LuaObject {
+    if all.count == 1 { return VectorObject(try all[0].randomLike(seed: seed, orthogonal: orthogonal)) }
+    var next = seed - 1
+    return DirectionsObject(
+      try mapping {
+        next += 1
+        return try $0.randomLike(seed: next, orthogonal: orthogonal)
+      })
   }
 }
 
@@ -95,7 +116,7 @@ extension Call {
     guard let layer = vector.layer, let site = vector.site else {
       throw error("the vector has no site and layer to capture activations at; give activations =")
     }
-    if let owner = vector.origin.model, owner.hash != model.hash {
+    if let owner = vector.origin.model, !model.identity.isRelated(to: owner) {
       throw error("the vector belongs to \(owner.name), not to \(model.name) (hash \(model.hash.prefix(12)))")
     }
     guard texts.isTable, texts.listCount > 0 else { throw texts.mismatch("a list of strings") }

@@ -50,6 +50,7 @@ public final class VectorObject: LuaObject {
       $0.push(try $0.vector.origin.maskedDimensions)
     },
     Field("direction", "tensor [d]", "The values.") { $0.push(try $0.vector.direction) },
+    Field("tensor", "tensor [d]", "The values: another name of direction.") { $0.push(try $0.vector.direction) },
     Field(
       "means", "table", "{ positive =, negative = }: the unmasked mean activations it is the difference of, or nil."
     ) {
@@ -100,7 +101,11 @@ extension Call {
 extension ArgumentReader {
   /// A vector argument.
   func vector() throws -> SteeringVector {
-    if isObject(DirectionsObject.self) { throw error("expected a vector, found directions: take one with d:at(layer)") }
+    if isObject(DirectionsObject.self) {
+      let all = try object(DirectionsObject.self).directions.all
+      guard all.count == 1 else { throw error("expected a vector, found directions: take one with d:at(layer)") }
+      return all[0]
+    }
     if isTensor { throw error("expected a vector, found a tensor: steer.from(t, { site =, layer = }) makes one of it") }
     return try object(VectorObject.self).vector
   }
@@ -117,7 +122,7 @@ extension ArgumentReader {
   func path() throws -> String {
     let path = try string()
     guard !path.isEmpty else { throw mismatch("a path") }
-    return (path as NSString).expandingTildeInPath
+    return expandingHome(path)
   }
 }
 

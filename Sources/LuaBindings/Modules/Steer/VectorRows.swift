@@ -40,7 +40,9 @@ let vectorRows: [Function] = [
     "load", "steer.load(path [, { model = }])",
     "Reads what v:save wrote; a .gguf file of control vectors gives directions: direction.N is resid_post of layer N.",
     options: [
-      Option("model", "model", .none, "refuses a vector of another model, by hash; control vectors of another width")
+      Option(
+        "model", "model", .none,
+        "refuses a vector of another model, by hash; control vectors of another width or architecture")
     ],
     results: "vector, or directions for .gguf", example: "local ok, v = pcall(steer.load, \"refusal.safetensors\")"
   ) { call in
@@ -52,7 +54,7 @@ let vectorRows: [Function] = [
       return call.push(DirectionsObject(directions))
     }
     let vector = try SteeringVector(path: path)
-    if let model, let owner = vector.origin.model, owner.hash != model.hash {
+    if let model, let owner = vector.origin.model, !model.identity.isRelated(to: owner) {
       throw call.error(
         "\(path) belongs to \(owner.name) with hash \(owner.hash.prefix(12)), not to \(model.name) with hash "
           + "\(model.hash.prefix(12)); a map carries it over: map:vector(v)")
@@ -68,6 +70,9 @@ extension Call {
         throw error(
           "direction.\(layer) has no place in \(model.name), which has layers 0 to \(model.configuration.layerCount - 1)",
           kind: .layer)
+      }
+      do { try directions.at(layer).requireModel(model) } catch let failure as EngineError {
+        throw error(failure.message, kind: failure.kind)
       }
       let width = try directions.at(layer).width
       guard width == model.configuration.dModel else {

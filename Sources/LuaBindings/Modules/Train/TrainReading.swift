@@ -48,8 +48,12 @@ extension OptionReader {
     let limit = try limit ?? integer("max_length", in: 2...1 << 24)
     var examples = SupervisedExamples()
     _ = try reader.list { example in
+      if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
-        throw example.error("an example needs prompt and completion")
+        guard !example.isTable || example.listCount > 0 else {
+          throw example.error("an example needs prompt and completion")
+        }
+        throw example.mismatch("an example { prompt =, completion = }")
       }
       do {
         try examples.add(
