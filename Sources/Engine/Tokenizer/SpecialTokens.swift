@@ -25,6 +25,9 @@ struct SpecialTokens: Sendable {
 
   var isEmpty: Bool { entries.isEmpty }
 
+  /// Control and unknown tokens: what a template writes between the turns of a conversation.
+  var controls: Set<Int> { Set(entries.lazy.filter { !$0.isUserDefined }.map(\.token)) }
+
   /// Throws `.token` where two special tokens are equal or one is too long or empty.
   mutating func insert(_ text: ArraySlice<UInt8>, _ entry: Entry) throws {
     guard (1...Self.longestAllowed).contains(text.count) else {

@@ -36,6 +36,8 @@ public final class Tokenizer: Sendable {
   /// Tokens that end a text or a turn, as the file says, the end-of-sequence token first. A chat template may add its
   /// own.
   public var endTokens: [Int] { parts.ends }
+  /// Control tokens (`<|im_start|>`), which stand between the turns of a conversation and never within one.
+  public var controlTokens: Set<Int> { parts.special.controls.union(parts.normalizedSpecial.controls) }
   /// The chat template as the file has it, in Jinja.
   public var chatTemplate: String? { parts.templates.text }
   /// The file's chat templates by name; the usual one is "default".

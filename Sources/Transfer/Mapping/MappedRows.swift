@@ -27,8 +27,9 @@ public func mappedRows(
   }
   let prompt = try sourcePrompt(for: target, targetModel: targetModel, source: source)
   let isText = prompt.text != nil && target.text != nil
-  let pairs = try PairStream.align(
-    prompt, target, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
+  let aligner = TextAligner(
+    source, targetModel, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
+  let pairs = try aligner.rows(prompt, target)
   guard !pairs.isEmpty else {
     throw EngineError(
       .position,

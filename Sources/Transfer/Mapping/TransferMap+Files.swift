@@ -36,7 +36,7 @@ extension TransferMap {
     }
     let mapper: any Mapper
     switch card.options.method {
-    case .affine, .ridge:
+    case .affine, .ridge, .identity, .meanShift, .procrustes, .lowRank, .shuffled:
       mapper = try AffineMap(weight: file.finiteTensor("weight"), bias: file.finiteTensor("bias"))
     case .autoencoder:
       mapper = try AutoencoderMap(

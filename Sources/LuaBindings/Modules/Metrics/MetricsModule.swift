@@ -4,7 +4,8 @@ import Transfer
 extension Module {
   /// What is measured of texts, logits and directions.
   static let metrics = Module(
-    "metrics", "Measures of texts, logits and directions. Lists hold strings or completions of m:generate.",
+    "metrics",
+    "Measures of texts, logits and directions, intervals and tests. Lists of texts hold strings or completions of m:generate.",
     functions: [
       Function(
         "refusal_rate", "metrics.refusal_rate(texts)",
@@ -76,7 +77,7 @@ extension Module {
         let rates = try call.argument(1).texts().map(distinctWordRate).filter { !$0.isNaN }
         return call.push(rates.reduce(0, +) / Double(rates.count))
       },
-    ])
+    ] + statisticsRows + similarityRows)
 }
 
 extension Call {
@@ -87,7 +88,7 @@ extension Call {
 
 extension ArgumentReader {
   /// A string, or a completion's text.
-  fileprivate func completionText() throws -> String {
+  func completionText() throws -> String {
     if isString { return try string() }
     guard isTable, let text = field("text") else { throw mismatch("a string or a completion with its text") }
     return try text.string()
