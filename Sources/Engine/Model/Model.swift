@@ -44,7 +44,7 @@ public final class Model: @unchecked Sendable {
   ) throws {
     self.ancestors = ancestors ?? Model.savedAncestors(source.folder)
     self.givenTemplate = givenTemplate
-    self.name = name
+    self.name = name.printable
     path = source.path
     baseHash = try hash ?? Fingerprint.ofModel(source.path)
     self.hash = baseHash

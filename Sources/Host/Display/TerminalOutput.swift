@@ -28,7 +28,7 @@ final class TerminalOutput: Output {
 
   func note(_ text: String) {
     ProgressBar.active?.clear()
-    plain.note(errors.styled(text, .yellow))
+    plain.note(errors.styled(text.printable, .yellow))
   }
 
   // MARK: progress

@@ -2,7 +2,7 @@ import CShim
 import Engine
 
 extension LuaState {
-  /// A value as the prompt shows it: strings as they are, tables to depth 3 and 30 items with sorted keys, objects as
+  /// A value as the prompt shows it: strings as they are but for control characters, tables to depth 3 and 30 items with sorted keys, objects as
   /// `tostring` shows them. Never a dump. Metamethods other than `__tostring` do not run; errors in it are shown.
   public func describe(_ value: LuaReference, width: Int? = nil) -> String {
     guard let stack = currentStack, value.push(on: stack) else { return "(gone)" }
@@ -15,8 +15,8 @@ extension LuaState {
     defer { lua_settop(stack.pointer, base) }
     if lua_type(stack.pointer, index) == LUA_TSTRING {
       let text = stack.string(at: index)
-      guard text.utf8.count > 20_000 else { return text }
-      return "\(text.prefix(20_000))\n... (\(text.utf8.count) bytes)"
+      guard text.utf8.count > 20_000 else { return text.printable }
+      return "\(String(text.prefix(20_000)).printable)\n... (\(text.utf8.count) bytes)"
     }
     var describer = Describer(stack: stack)
     return describer.node(at: lua_absindex(stack.pointer, index), depth: 0).text(width: max(20, width), indent: 0)
@@ -84,7 +84,7 @@ private struct Describer {
     case LUA_TTABLE: return table(at: index, depth: depth)
     case LUA_TUSERDATA:
       guard let object = stack.anyObject(at: index) else { return .leaf(stack.text(at: index)) }
-      return .leaf(depth == 0 ? object.display : object.summary)
+      return .leaf((depth == 0 ? object.display : object.summary).printable)
     case LUA_TFUNCTION:
       guard let context = act_function_context(pointer, index) else { return .leaf(stack.text(at: index)) }
       let row = Unmanaged<BoundFunction>.fromOpaque(context).takeUnretainedValue().row
@@ -102,7 +102,7 @@ private struct Describer {
       stack.push("__tostring")
       let custom = lua_rawget(pointer, -2) != LUA_TNIL
       lua_settop(pointer, base)
-      if custom { return .leaf(stack.text(at: index)) }
+      if custom { return .leaf(stack.text(at: index).printable) }
     }
     guard let identity = lua_topointer(pointer, index) else { return .leaf("{...}") }
     if open.contains(identity) { return .leaf("(cycle)") }
@@ -167,6 +167,7 @@ private struct Describer {
       }
     }
     let count = text.utf8.count
+    result = result.printable
     return text.unicodeScalars.count > Self.maximumString ? result + "...\" (\(count) bytes)" : result + "\""
   }
 }
