@@ -15,11 +15,25 @@ extension LuaState {
     defer { lua_settop(stack.pointer, base) }
     if lua_type(stack.pointer, index) == LUA_TSTRING {
       let text = stack.string(at: index)
-      guard text.utf8.count > 20_000 else { return text.printable }
-      return "\(String(text.prefix(20_000)).printable)\n... (\(text.utf8.count) bytes)"
+      guard text.utf8.count > 20_000 else { return printable(text) }
+      return "\(printable(String(text.prefix(20_000))))\n... (\(text.utf8.count) bytes)"
     }
     var describer = Describer(stack: stack)
-    return describer.node(at: lua_absindex(stack.pointer, index), depth: 0).text(width: max(20, width), indent: 0)
+    let node = describer.node(at: lua_absindex(stack.pointer, index), depth: 0)
+    return printable(node.text(width: max(20, width), indent: 0))
+  }
+
+  /// Whether a value says nothing of itself but an address: tables without `__tostring` or `__name`; and values that
+  /// read alike everywhere, such as nil and numbers.
+  func isPlain(at index: Int32, on stack: LuaStack) -> Bool {
+    let pointer = stack.pointer, base = stack.top
+    defer { lua_settop(pointer, base) }
+    guard lua_type(pointer, index) == LUA_TTABLE else { return lua_type(pointer, index) != LUA_TUSERDATA }
+    guard lua_checkstack(pointer, 8) != 0, lua_getmetatable(pointer, index) != 0 else { return true }
+    return ["__tostring", "__name"].allSatisfy { key in
+      stack.push(key)
+      return lua_rawget(pointer, base + 1) == LUA_TNIL
+    }
   }
 }
 
@@ -84,7 +98,7 @@ private struct Describer {
     case LUA_TTABLE: return table(at: index, depth: depth)
     case LUA_TUSERDATA:
       guard let object = stack.anyObject(at: index) else { return .leaf(stack.text(at: index)) }
-      return .leaf((depth == 0 ? object.display : object.summary).printable)
+      return .leaf(depth == 0 ? object.display : object.summary)
     case LUA_TFUNCTION:
       guard let context = act_function_context(pointer, index) else { return .leaf(stack.text(at: index)) }
       let row = Unmanaged<BoundFunction>.fromOpaque(context).takeUnretainedValue().row
@@ -102,7 +116,7 @@ private struct Describer {
       stack.push("__tostring")
       let custom = lua_rawget(pointer, -2) != LUA_TNIL
       lua_settop(pointer, base)
-      if custom { return .leaf(stack.text(at: index).printable) }
+      if custom { return .leaf(stack.text(at: index)) }
     }
     guard let identity = lua_topointer(pointer, index) else { return .leaf("{...}") }
     if open.contains(identity) { return .leaf("(cycle)") }
@@ -167,7 +181,6 @@ private struct Describer {
       }
     }
     let count = text.utf8.count
-    result = result.printable
     return text.unicodeScalars.count > Self.maximumString ? result + "...\" (\(count) bytes)" : result + "\""
   }
 }

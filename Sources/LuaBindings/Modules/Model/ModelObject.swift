@@ -30,7 +30,8 @@ public final class ModelObject: LuaObject {
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + hooksRows + adapterRows,
+    fields: fieldRows,
+    methods: runRows + textRows + measureRows + interventionRows + hooksRows + weightRows + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [
