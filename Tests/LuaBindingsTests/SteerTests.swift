@@ -253,7 +253,7 @@ extension LuaTests {
             assert(#clean == 3 and steered[1] ~= clean[1] and steer.refusal_scores(m, { prompts = good })[1] == clean[1])
             """)
         let none = try failure(models + sets + "t.kl_limit = 0\nsteer.refusal_direction(m, t)").message
-        #expect(none.contains("needs kl_limit"), "\(none)")
+        #expect(none.contains("does not induce refusal; nearest: layer 12"), "\(none)")
       }
     }
   }

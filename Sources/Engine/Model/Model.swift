@@ -51,7 +51,7 @@ public final class Model: @unchecked Sendable {
   ) throws {
     self.ancestors = ancestors ?? Model.savedAncestors(source.folder)
     self.givenTemplate = givenTemplate
-    self.name = name
+    self.name = name.printable
     path = source.path
     notes = source.notes
     baseHash = try hash ?? Fingerprint.ofModel(source.path)

@@ -2,7 +2,7 @@ import CShim
 import Engine
 
 extension LuaState {
-  /// A value as the prompt shows it: strings as they are, tables to depth 3 and 30 items with sorted keys, objects as
+  /// A value as the prompt shows it: strings as they are but for control characters, tables to depth 3 and 30 items with sorted keys, objects as
   /// `tostring` shows them. Never a dump. Metamethods other than `__tostring` do not run; errors in it are shown.
   public func describe(_ value: LuaReference, width: Int? = nil) -> String {
     guard let stack = currentStack, value.push(on: stack) else { return "(gone)" }

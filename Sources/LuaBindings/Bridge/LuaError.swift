@@ -37,10 +37,10 @@ public struct LuaError: InterruptionError, CustomStringConvertible {
 
   init(kind: String, message: String, place: String?, traceback: String?, causes: [String], value: LuaReference?) {
     self.kind = kind
-    self.message = message
-    self.place = place
-    self.traceback = traceback
-    self.causes = causes
+    self.message = message.printable
+    self.place = place?.printable
+    self.traceback = traceback?.printable
+    self.causes = causes.map(\.printable)
     self.value = value
   }
 

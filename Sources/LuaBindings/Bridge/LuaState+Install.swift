@@ -132,7 +132,7 @@ extension LuaState {
   guard let object = call.stack.anyObject(at: 1) else {
     return call.push("\(call.stack.typeName(at: 1)) (freed)")
   }
-  return call.push(object.display)
+  return call.push(object.display.printable)
 }
 
 extension ObjectType {

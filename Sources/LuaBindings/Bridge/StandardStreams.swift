@@ -34,34 +34,5 @@ public func exitCode(_ code: Int32) -> Int32 {
   return code == 0 ? 1 : code
 }
 
-/// Text for people with everything spelt out that could drive a terminal: control characters but line breaks and tabs,
-/// and marks that reverse the direction of writing. Texts of models, files and templates are not to be trusted.
-public func printable(_ text: String) -> String {
-  guard text.unicodeScalars.contains(where: isDriving) else { return text }
-  var result = ""
-  for scalar in text.unicodeScalars {
-    guard isDriving(scalar) else {
-      result.unicodeScalars.append(scalar)
-      continue
-    }
-    switch scalar {
-    case "\r": result += "\\r"
-    case _ where scalar.value < 0x100: result += "\\x" + hex(scalar, 2)
-    default: result += "\\u{" + hex(scalar, 4) + "}"
-    }
-  }
-  return result
-}
-
-private func hex(_ scalar: Unicode.Scalar, _ digits: Int) -> String {
-  let text = String(scalar.value, radix: 16)
-  return String(repeating: "0", count: max(0, digits - text.count)) + text
-}
-
-private func isDriving(_ scalar: Unicode.Scalar) -> Bool {
-  switch scalar.value {
-  case 9, 10: false
-  case 0..<32, 0x7f...0x9f, 0x202a...0x202e, 0x2066...0x2069: true
-  default: false
-  }
-}
+/// Text for people, with control characters spelt out: texts of models, files and templates are not to be trusted.
+public func printable(_ text: String) -> String { text.printable }

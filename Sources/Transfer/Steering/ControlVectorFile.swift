@@ -32,7 +32,7 @@ public enum ControlVectorFile {
         name: name, hash: hash, ancestors: ancestors.split(separator: ",").prefix(64).map(String.init),
         architecture: hint)
     } else {
-      origin.modelHint = hint
+      origin.modelHint = hint?.printable
     }
     let vectors = try layers.compactMap { layer in
       try byLayer[layer].map {

@@ -66,8 +66,8 @@ extension SteeringVector {
         ancestors: metadata["model_ancestors"].map { $0.split(separator: ",").prefix(64).map(String.init) },
         architecture: metadata["model_architecture"])
     }
-    origin.modelHint = metadata["model_hint"]
-    origin.template = metadata["template"]
+    origin.modelHint = metadata["model_hint"]?.printable
+    origin.template = metadata["template"]?.printable
     origin.positiveCount = try number("n_positive")
     origin.negativeCount = try number("n_negative")
     origin.seed = try number("seed")

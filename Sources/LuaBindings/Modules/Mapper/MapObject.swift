@@ -45,10 +45,14 @@ public final class MapObject: LuaObject {
     },
     Field("from_layer", "integer", "Layer it reads in the source.") { $0.push(try $0.map.card.source.layer) },
     Field("to_layer", "integer", "Layer it writes in the target.") { $0.push(try $0.map.card.target.layer) },
-    Field("from_model", "string", "Name of the source model.") { $0.push(try $0.map.card.source.model.name) },
-    Field("to_model", "string", "Name of the target model.") { $0.push(try $0.map.card.target.model.name) },
-    Field("from_hash", "string", "Hash of the source model's weights.") { $0.push(try $0.map.card.source.model.hash) },
-    Field("to_hash", "string", "Hash of the target model's weights.") { $0.push(try $0.map.card.target.model.hash) },
+    Field("from_model", "string", "Name of the source model.") { $0.push(try $0.map.card.source.model.name.printable) },
+    Field("to_model", "string", "Name of the target model.") { $0.push(try $0.map.card.target.model.name.printable) },
+    Field("from_hash", "string", "Hash of the source model's weights.") {
+      $0.push(try $0.map.card.source.model.hash.printable)
+    },
+    Field("to_hash", "string", "Hash of the target model's weights.") {
+      $0.push(try $0.map.card.target.model.hash.printable)
+    },
     Field("d_from", "integer", "Width of its input.") { $0.push(try $0.map.card.source.width) },
     Field("d_to", "integer", "Width of its output.") { $0.push(try $0.map.card.target.width) },
     Field("site", "string", "Site of both ends.") { $0.push(try $0.map.card.site) },

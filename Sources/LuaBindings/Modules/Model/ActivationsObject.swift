@@ -127,7 +127,10 @@ extension OptionReader {
     _ name: String = "capture", of model: Model, sequences: Int
   ) throws -> (requests: [CaptureRequest], objects: [ActivationsObject]) {
     guard let table = optional(name) else { return ([], []) }
-    try table.checkKeys(["site", "layer", "layers", "pos"])
+    try table.checkKeys(["site", "layer", "layers", "pos", "head", "heads"])
+    if table.field("head") != nil, table.field("heads") != nil { throw table.error("give head or heads, not both") }
+    let heads =
+      try table.field("head").map { [try $0.integer()] } ?? table.field("heads")?.oneOrMany { try $0.integer() }
     let named = try table.field("site")?.oneOrMany { try $0.site() } ?? [(site: .residPost, layer: nil)]
     let positions = try table.field("pos")?.positions() ?? .all
     if table.field("layer") != nil, table.field("layers") != nil { throw table.error("give layer or layers, not both") }
@@ -142,7 +145,7 @@ extension OptionReader {
     let objects = (0..<sequences).map { _ in ActivationsObject(sites: named.map(\.site)) }
     let requests = named.map { found in
       CaptureRequest(
-        site: found.site, layers: found.layer.map { [$0] } ?? layers, positions: positions
+        site: found.site, layers: found.layer.map { [$0] } ?? layers, positions: positions, heads: heads
       ) { try objects[$0.sequence].add($0) }
     }
     return (requests, objects)

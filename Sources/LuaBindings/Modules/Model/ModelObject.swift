@@ -3,21 +3,21 @@ import Engine
 /// A loaded model as Lua holds it. One Swift model is one Lua value, which keeps its hook functions alive.
 public final class ModelObject: LuaObject {
   public let model: Model
-  /// Functions of hooks, by intervention.
-  var functionKeys: [Int: LuaFunctionKey] = [:]
+  /// Functions of hooks and positions, by intervention.
+  var functionKeys: [Int: [LuaFunctionKey]] = [:]
 
   public init(_ model: Model) { self.model = model }
 
   /// Removes an intervention and lets go of its function; twice is fine.
   func removeIntervention(_ id: Int) {
     model.interventions.remove(id)
-    functionKeys.removeValue(forKey: id)?.remove()
+    for key in functionKeys.removeValue(forKey: id) ?? [] { key.remove() }
   }
 
   /// Removes all interventions.
   func removeInterventions() {
     model.interventions.removeAll()
-    for key in functionKeys.values { key.remove() }
+    for key in functionKeys.values.joined() { key.remove() }
     functionKeys = [:]
   }
 

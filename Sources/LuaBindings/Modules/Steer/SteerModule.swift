@@ -60,6 +60,7 @@ extension OptionReader {
         throw reader.error("from = \(from) to = \(to) is no range of positions")
       }
       return (from...to).map { .index($0) }
+    case .computed: throw reader.error("a function of the tokens is for interventions and captures")
     case let single: return [single]
     }
   }

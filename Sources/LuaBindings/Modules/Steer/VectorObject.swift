@@ -135,6 +135,7 @@ func luaValue(of position: PositionSelector) -> any LuaPushable {
   case .last: -1
   case .index(let index): index
   case .list(let list): list
+  case .computed: "function"
   case .match(let text): ["match": text] as LuaTable
   case .range(let from, let to):
     {

@@ -25,7 +25,9 @@ public final class AdapterObject: LuaObject {
       Field("targets", "list", "Linear maps it changes, by PEFT's names.") { $0.push(try $0.adapter.adapter.targets) },
       Field("parameters", "integer", "Trainable values.") { $0.push(try $0.adapter.adapter.parameterCount) },
       Field("hash", "string", "Fingerprint of its values.") { $0.push(try $0.adapter.adapter.hash) },
-      Field("base", "string", "Name of the model it was made for.") { $0.push(try $0.adapter.adapter.baseName) },
+      Field("base", "string", "Name of the model it was made for.") {
+        $0.push(try $0.adapter.adapter.baseName.printable)
+      },
       Field(
         "history", "table",
         "What training it took: { losses = {...}, steps, tokens, seconds, tokens_per_second, truncated, dropped, cached, folder }; nil if loaded."
