@@ -29,7 +29,10 @@ struct DocumentationTests {
   @Test func tokenizerClassesAndFiltersAreThoseOfTheCode() throws {
     let page = try page("tokenizers-and-templates.md")
     let classes = TokenizerClass.known.map { kind -> String in
-      let tokens = kind.tokens.sorted { $0.key < $1.key }.map { "`\($0.key)` `\($0.value)`" }
+      let named = kind.tokens.sorted { $0.key < $1.key }.map {
+        "`\($0.key)` `\($0.value.replacing("|", with: #"\|"#))`"
+      }
+      let tokens = named + kind.additional.map { "`\($0)`" }
       var marks = "`post_processor`"
       if case .settings(let bos, let eos) = kind.marks { marks = "`add_bos_token` (\(bos)), `add_eos_token` (\(eos))" }
       return "| `\(kind.name)` | \(tokens.joined(separator: ", ")) | \(marks) |"

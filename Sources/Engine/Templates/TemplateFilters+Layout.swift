@@ -139,7 +139,7 @@ private struct TextWrap {
   private func isHyphen(_ codes: [UInt32], _ place: Int) -> Bool {
     let isBehindLetters = place >= 2 && isLetter(codes[place - 1]) && isLetter(codes[place - 2])
     let isBehindPart =
-      place >= 3 && isPunctuated(codes[place - 1]) && codes[place - 2] == 0x2D && isLetter(codes[place - 3])
+      place >= 3 && isLetter(codes[place - 1]) && codes[place - 2] == 0x2D && isLetter(codes[place - 3])
     guard isBehindLetters || isBehindPart, place + 1 < codes.count, isLetter(codes[place + 1]) else { return false }
     var next = place + 2
     if next < codes.count, codes[next] == 0x2D { next += 1 }

@@ -15,6 +15,8 @@ struct TokenizerClass: Equatable {
   let name: String
   /// Special tokens by attribute, in the class's order.
   var tokens: [String: String] = [:]
+  /// Additional special tokens, behind those of the settings.
+  var additional: [String] = []
   var marks = Marks.file
   /// The tokens are literal: not searched for in normalized text, whatever else is said of them.
   var wrapsTokens = false
@@ -40,7 +42,9 @@ struct TokenizerClass: Equatable {
   static let known: [TokenizerClass] = [
     TokenizerClass(
       name: "LlamaTokenizer", tokens: sentencePiece, marks: .settings(bos: true, eos: false), prefixSpace: nil),
-    TokenizerClass(name: "CodeLlamaTokenizer", tokens: sentencePiece, marks: .settings(bos: true, eos: false)),
+    TokenizerClass(
+      name: "CodeLlamaTokenizer", tokens: sentencePiece, additional: ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"],
+      marks: .settings(bos: true, eos: false)),
     TokenizerClass(
       name: "GemmaTokenizer",
       tokens: ["unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"],

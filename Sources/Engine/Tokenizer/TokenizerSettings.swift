@@ -89,6 +89,9 @@ struct TokenizerSettings {
       guard let token = found[name], !token.content.isEmpty else { continue }
       special[name] = token
     }
+    for content in kind.additional where contents.insert(content).inserted {
+      more.append(Special(content: content, isGiven: false))
+    }
     additional = more
     // Tokens under names of the model's own, such as `image_token`.
     let extra = settings?["extra_special_tokens"], source = "\(settings?.source ?? ""): extra_special_tokens"

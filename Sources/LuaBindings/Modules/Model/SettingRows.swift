@@ -203,7 +203,7 @@ extension ArgumentReader {
   ) throws -> Tensor {
     let value: Tensor
     if isTensor {
-      value = try tensor()
+      value = try keptTensor()
     } else if isObject(ActivationsObject.self) || (isTable && field("acts") != nil) {
       let acts = try (isTable ? field("acts") ?? self : self).object(ActivationsObject.self)
       do { value = try acts.tensor(place.site, layer: place.layer) } catch let failure as LuaError {
