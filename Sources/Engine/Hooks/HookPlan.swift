@@ -21,7 +21,8 @@ final class HookPlan {
     let direction: Tensor?
   }
 
-  /// Resolves every selector against every prompt. `limits[i]` is one past the last position sequence i can reach.
+  /// Resolves every selector against every prompt. `limits[i]` is one past the last position sequence i can reach, 0
+  /// where it does not run.
   /// Throws `.position` where no sequence has the position.
   init(
     interventions: InterventionList?, captures: [CaptureRequest], prompts: [Prompt], limits: [Int],
@@ -31,7 +32,10 @@ final class HookPlan {
     var actions: [[Action]] = Array(repeating: [], count: Site.allCases.count * (configuration.layerCount + 1))
     var reports: [InterventionReport] = []
     func resolve(_ selector: PositionSelector, _ what: String) throws -> [ResolvedPositions] {
-      let resolved = try zip(prompts, limits).map { try selector.resolve($0, limit: $1, tokenizer: tokenizer) }
+      let resolved = try zip(prompts, limits).map { prompt, limit in
+        limit == 0
+          ? ResolvedPositions(0..<0) : try selector.resolve(prompt, limit: limit, tokenizer: tokenizer)
+      }
       // "generated" is empty in a run that generates nothing; that is reported as firing zero times.
       if selector != .generated, resolved.allSatisfy(\.isEmpty) {
         let longest = limits.max() ?? 0
@@ -62,6 +66,7 @@ final class HookPlan {
         }
       case .replace(let make):
         replacement = try prompts.enumerated().map { sequence, prompt in
+          guard limits[sequence] > 0 else { return ReplacementRows(positions: [], values: try Tensor.zeros([0])) }
           let rows = try make(sequence, prompt)
           let width = intervention.places[0].site.rowShape(configuration)?.reduce(1, *) ?? 0
           guard rows.values.count == rows.positions.count * width else {
@@ -146,6 +151,9 @@ final class HookPlan {
         reports[report].rows += locals.count
         guard let answer else { continue }
         try checkAnswer(answer, selected.shape, context)
+        try requireUsable(
+          answer.pointer, heads: heads, columns: columns, site, layer: layer, sequence: sequence.index,
+          positions: positions)
         for head in 0..<heads {
           for (i, local) in locals.enumerated() {
             let row = (head * locals.count + i) * columns
@@ -161,7 +169,7 @@ final class HookPlan {
   }
 
   /// One sequence's selected rows of a site.
-  private struct Rows {
+  struct Rows {
     let site: Site
     let layer: Int?
     let sequence: BatchSequence
@@ -180,6 +188,10 @@ final class HookPlan {
       base + (part.lowerBound - sequence.span.lowerBound) * stride
     }
 
+    var areFinite: Bool {
+      parts.allSatisfy { ck_first_nonfinite_row($0.count, width, start($0), stride) == $0.count }
+    }
+
     func gathered() throws -> Tensor {
       let tensor = try Tensor(uninitialized: [count] + rowShape)
       var row = 0
@@ -195,8 +207,13 @@ final class HookPlan {
 
   private func perform(_ action: Action, _ rows: Rows) throws {
     switch action.work {
-    case .capture(let sink): try capture(rows, sink)
-    case .edit(let effect, let report): try edit(effect, action, rows, report)
+    case .capture(let sink):
+      try requireFinite(rows, after: "capturing", wereFinite: false)
+      try capture(rows, sink)
+    case .edit(let effect, let report):
+      let wereFinite = rows.areFinite
+      try edit(effect, action, rows, report)
+      try requireFinite(rows, after: reports[report].kind, wereFinite: wereFinite)
     }
   }
 

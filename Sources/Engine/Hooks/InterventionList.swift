@@ -23,6 +23,7 @@ public final class InterventionList {
       throw EngineError(.argument, "\(intervention.kind): no layers were given")
     }
     for place in intervention.places { try check(intervention, place) }
+    try intervention.requireFinite()
     let id = nextID
     nextID += 1
     entries.append(Entry(id: id, intervention: intervention))

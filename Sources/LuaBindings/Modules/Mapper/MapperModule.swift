@@ -68,6 +68,7 @@ extension Module {
       from: PairEnd(model: from, prompts: prompts.from, layer: fromLayer),
       to: PairEnd(model: to, prompts: prompts.to, layer: toLayer), site: site, alignment: settings.alignment,
       includingFirst: settings.includesFirst)
+    call.noteUnpaired(pairs, settings.alignment)
     let map = try call.withPhases { phases in
       try TransferMap.fit(pairs, options: settings, chat: chat) { progress in
         switch progress {
@@ -144,5 +145,26 @@ extension Call {
       throw error("from_texts has \(pair.from.count) texts and to_texts \(pair.to.count); they are read in pairs")
     }
     return pair
+  }
+}
+
+extension Call {
+  /// Says which texts take no part in a map, or not whole.
+  fileprivate func noteUnpaired(_ pairs: PairStream, _ alignment: TokenAlignment) {
+    let empty = pairs.alignments.indices.filter { pairs.alignments[$0].isEmpty }
+    if let first = empty.first {
+      state.output.note(
+        "mapper: \(empty.count) of \(pairs.alignments.count) texts have no pair of tokens, the first of them text \(first + 1)"
+      )
+    }
+    guard alignment == .index else { return }
+    let uneven = pairs.alignments.indices.filter {
+      pairs.source.prompts[$0].tokens.count != pairs.target.prompts[$0].tokens.count
+    }
+    if let first = uneven.first {
+      state.output.note(
+        "mapper: \(uneven.count) of \(pairs.alignments.count) texts have more tokens in one model than in the other (text "
+          + "\(first + 1) is the first); with align = \"index\" the surplus is left out")
+    }
   }
 }

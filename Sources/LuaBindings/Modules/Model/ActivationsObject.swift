@@ -6,13 +6,20 @@ public final class ActivationsObject: LuaObject {
     let site: Site
     let layer: Int?
   }
-  private var parts: [Key: [Tensor]] = [:]
+  /// In the order they came; `last`: the absolute 1-based position of the last row.
+  private var parts: [Key: [(rows: Tensor, last: Int)]] = [:]
   let sites: [Site]
 
   init(sites: [Site]) { self.sites = sites }
 
   func add(_ rows: ActivationRows) throws {
-    parts[Key(site: rows.site, layer: rows.layer), default: []].append(try rows.tensor())
+    parts[Key(site: rows.site, layer: rows.layer), default: []].append((try rows.tensor(), rows.positions.last ?? 0))
+  }
+
+  /// Forgets what came of later steps of a generation, whose tokens are no part of its result.
+  func keepRows(through position: Int) {
+    for key in parts.keys { parts[key]?.removeAll { $0.last > position } }
+    parts = parts.filter { !$0.value.isEmpty }
   }
 
   public var summary: String {
@@ -32,8 +39,9 @@ public final class ActivationsObject: LuaObject {
       let place = layer.map { " of layer \($0)" } ?? ""
       throw LuaError("site", "no activations of \(site.rawValue)\(place): \(have)")
     }
-    let whole = site.isAttentionMatrix ? try joinedMatrices(found) : try Tensor.concatenated(found)
-    parts[key] = [whole]
+    let rows = found.map(\.rows)
+    let whole = site.isAttentionMatrix ? try joinedMatrices(rows) : try Tensor.concatenated(rows)
+    parts[key] = [(whole, found[found.count - 1].last)]
     return whole
   }
 

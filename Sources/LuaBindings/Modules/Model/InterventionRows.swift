@@ -80,7 +80,13 @@ extension ModelObject {
         let mean = value.isNumber ? try Tensor([Float(try value.number())]) : try value.tensor()
         means = places.map { _ in mean }
       } else {
-        means = try meanRows(object.model, try value.prompts(of: object.model, TextRule()), places)
+        let prompts = try value.prompts(of: object.model, TextRule())
+        let short = prompts.count { $0.tokens.count == 1 }
+        if short > 0, short < prompts.count {
+          call.state.output.note(
+            "mean_ablate: \(short) of \(prompts.count) prompts have one token only, which is left out of the mean")
+        }
+        means = try meanRows(object.model, prompts, places)
       }
       // One intervention for each place's own mean; one handle when there is one place.
       guard places.count == 1 || name == "mean" else {

@@ -29,6 +29,9 @@ public final class ModelObject: LuaObject {
     Field("n_kv_heads", "integer", "Key and value heads.") { $0.push(try $0.model.configuration.kvHeadCount) },
     Field("d_head", "integer", "Width of a head.") { $0.push(try $0.model.configuration.dHead) },
     Field("d_mlp", "integer", "Width of the MLP.") { $0.push(try $0.model.configuration.dMLP) },
+    Field("context_length", "integer", "Tokens it was made for, prompt and new ones together.") {
+      $0.push(try $0.model.configuration.contextLength)
+    },
     Field("vocab_size", "integer", "Rows of the embedding.") { $0.push(try $0.model.configuration.vocabularySize) },
     Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
     Field("dtype", "string", "What it computes in.") {
