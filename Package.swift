@@ -3,7 +3,16 @@ import PackageDescription
 
 /// Numerical Swift stays optimised in debug builds, so that tests on real models are quick.
 let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
-let kernelFlags: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"])]
+
+/// Clang cuts 64-byte vectors in two for AVX-512 unless told otherwise.
+#if arch(x86_64)
+  let wideVectors = ["-mprefer-vector-width=512"]
+#else
+  let wideVectors: [String] = []
+#endif
+let kernelFlags: [CSetting] = [
+  .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"] + wideVectors)
+]
 
 let package = Package(
   name: "acthost",
@@ -15,9 +24,6 @@ let package = Package(
   targets: [
     // Engine: tensors, checkpoints, tokenizers, models, hooks, generation.
     .target(name: "CKernels", path: "Sources/Engine/CKernels", cSettings: kernelFlags),
-    .target(
-      name: "COneDNN", path: "Sources/Engine/COneDNN", cSettings: [.unsafeFlags(["-O2"])],
-      linkerSettings: [.linkedLibrary("dnnl")]),
     .systemLibrary(
       name: "COpenBLAS", path: "Sources/Engine/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]
     ),
@@ -26,11 +32,11 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "CKernels", "COneDNN", "COpenBLAS", "CPCRE2",
+        "CKernels", "COpenBLAS", "CPCRE2",
         .product(name: "HeapModule", package: "swift-collections"),
         .product(name: "OrderedCollections", package: "swift-collections"),
       ],
-      path: "Sources/Engine", exclude: ["CKernels", "COneDNN", "COpenBLAS", "CPCRE2"], swiftSettings: optimised),
+      path: "Sources/Engine", exclude: ["CKernels", "COpenBLAS", "CPCRE2"], swiftSettings: optimised),
 
     // Transfer: steering vectors, mappers, evaluation, experiments.
     .target(

@@ -40,23 +40,14 @@ func best(of count: Int, _ body: () throws -> Void) rethrows -> Double {
   return least
 }
 
-/// Multiply-adds (counted as 2) per second of all threads together.
-func fusedMultiplyAddPeak() -> Double {
+/// Operations per second of all threads together, of one of `ck_fma_peak` and its like; nil where the CPU cannot.
+func arithmeticPeak(_ measure: @escaping @convention(c) (Double) -> Double) -> Double? {
   let rates = UnsafeMutablePointer<Double>.allocate(capacity: threadCount)
   defer { rates.deallocate() }
   nonisolated(unsafe) let target = rates
-  parallel(threadCount) { target[$0] = ck_fma_peak(0.3) }
-  return (0..<threadCount).reduce(0) { $0 + rates[$1] }
-}
-
-/// Operations per second of bf16 products with float32 sums, where the CPU has instructions for them; else nil.
-func bf16Peak() -> Double? {
-  guard ck_has_bf16() else { return nil }
-  let rates = UnsafeMutablePointer<Double>.allocate(capacity: threadCount)
-  defer { rates.deallocate() }
-  nonisolated(unsafe) let target = rates
-  parallel(threadCount) { target[$0] = ck_bf16_peak(0.3) }
-  return (0..<threadCount).reduce(0) { $0 + rates[$1] }
+  parallel(threadCount) { target[$0] = measure(0.3) }
+  let sum = (0..<threadCount).reduce(0) { $0 + rates[$1] }
+  return sum > 0 ? sum : nil
 }
 
 /// Bytes per second that all threads read together from memory far larger than the caches.
@@ -68,18 +59,25 @@ func readPeak() -> Double {
   memset(memory, 1, bytes)
   let floats = memory.bindMemory(to: Float.self, capacity: bytes / 4)
   let part = bytes / threadCount / 4096 * 4096
-  let time = best(of: 5) {
-    parallel(threadCount) { _ = ck_read(floats + $0 * part / 4, part) }
+  let times = (0..<9).map { _ in
+    seconds { parallel(threadCount) { _ = ck_read(floats + $0 * part / 4, part) } }
   }
-  return Double(part * threadCount) / time
+  return Double(part * threadCount) / times.sorted()[times.count / 2]
 }
 
-/// The machine's limits, measured before the cases.
+/// The machine's limits, measured before the cases: medians, what it sustains.
 struct Peaks {
-  let fma = fusedMultiplyAddPeak()
+  let fma = arithmeticPeak(ck_fma_peak)!
   let read = readPeak()
-  let bf16 = bf16Peak()
+  let bf16 = arithmeticPeak(ck_bf16_peak)
+  let int8 = arithmeticPeak(ck_int8_peak)
 
   /// Operations per second of a precision's products.
-  func arithmetic(_ precision: WeightPrecision) -> Double { precision == .bf16 ? bf16 ?? fma : fma }
+  func arithmetic(_ precision: WeightPrecision) -> Double {
+    switch precision {
+    case .f32: fma
+    case .bf16: bf16 ?? fma
+    case .native: int8 ?? fma
+    }
+  }
 }

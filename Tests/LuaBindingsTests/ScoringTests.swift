@@ -73,6 +73,39 @@ extension LuaTests {
       #expect(text == "true\ttrue\n")
     }
 
+    @Test func choosingIsByTheSumOfLogProbabilities() throws {
+      let script = """
+        local prompts = { "The capital of France is", "The opposite of hot is" }
+        local options = { " Paris", " London, of course", " cold" }
+        local wrong = 0
+        for _, chat in ipairs{ false, true } do
+          local batch = m:choose{ prompts = prompts, options = options, chat = chat }
+          for i, prompt in ipairs(prompts) do
+            local one, best = m:choose{ prompt = prompt, options = options, chat = chat }, 1
+            for j, option in ipairs(options) do
+              local nll = m:nll{ examples = { { prompt = prompt, completion = option } }, chat = chat, end_token = false }
+              local sum = -nll.mean * nll.tokens
+              if math.abs(sum - batch[i].logprob[j]) > 1e-3 or math.abs(sum - one.logprob[j]) > 1e-3 then wrong = wrong + 1 end
+              if nll.tokens ~= one.tokens[j] then wrong = wrong + 1 end
+              if one.logprob[j] > one.logprob[best] then best = j end
+            end
+            if one.index ~= best or one.choice ~= options[best] or batch[i].index ~= best then wrong = wrong + 1 end
+          end
+        end
+        print(wrong)
+        local own = m:choose{ prompts = prompts, options = { { " Paris", " Rome" }, { " cold", " green" } } }
+        print(own[1].choice, own[2].choice)
+        local long = m:choose{ prompt = prompts[1], options = { " the city of Paris", " x" }, normalise = "length" }
+        print(long.logprob[1] / long.tokens[1] > long.logprob[2] / long.tokens[2] == (long.index == 1))
+        print(select(2, pcall(m.choose, m, { prompts = prompts, options = { { "a" } } })))
+        print(select(2, pcall(m.choose, m, { prompt = "a", options = { "" } })))
+        """
+      guard let text = try output(script) else { return }
+      let lines = text.split(separator: "\n").map(String.init)
+      #expect(Array(lines.prefix(3)) == ["0", " Paris\t cold", "true"], "\(text)")
+      #expect(lines[3].contains("1 lists of options for 2 prompts") && lines[4].contains("empty text"), "\(text)")
+    }
+
     @Test func aReplacedLayerStillFitsExamplesWithTheirEnd() throws {
       let script = """
         local ex = { { prompt = "Say hello.", completion = "Hello there!" } }

@@ -117,8 +117,8 @@ extension LuaTests {
         for (script, message) in [
           ("print(v + 1)", "a number and a vector cannot be added"), ("print(v * v)", "scaled by a number"),
           ("print(v + v.direction)", "found a tensor"), ("print(v / 0)", "divided by 0"),
-          ("print(v.lyer)", "did you mean layer"), ("m:add{ dir = d }", "d:at(layer)"),
-          ("m:add{ dir = 'x' }", "a tensor or a vector"),
+          ("print(v.lyer)", "did you mean layer"), ("m:add{ dir = d }", "d:position(pos)"),
+          ("m:add{ dir = 'x' }", "a tensor, a vector, directions"),
         ] {
           try expectFailure(models + Self.directions + "local v = d:at(1, -1)\n" + script, names: message)
         }

@@ -29,6 +29,7 @@ import Transfer
       let directions = try ControlVectorFile.read(path)
       #expect(directions.layers == [1, 3] && directions.site == .residPost)
       #expect(try directions.at(1).direction.values == [1, -2, 0.5])
+      #expect(try directions.at(1).origin.modelHint == "llama" && directions.at(1).origin.model == nil)
       #expect(try directions.at(3).direction.values == [0, 4, 0.001])
     }
   }
@@ -52,6 +53,43 @@ import Transfer
         try ControlVectorFile.write(path, [vector([1], .residPost, 2), vector([1, 2], .residPost, 3)])
       }
       #expect(try ControlVectorFile.read(path).layers == [1, 3])
+    }
+  }
+
+  /// The hint is an architecture's name as llama.cpp and repeng write it; others write a model's.
+  @Test func theHintSaysWhichModelsAreMeant() throws {
+    let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../shared/fixtures/tiny").standardized
+    for (family, hint, fits) in [
+      ("llama", "llama", true), ("llama", "gemma3", false), ("llama", "phi3", false), ("llama", "mistral", true),
+      ("mistral", "llama", true), ("qwen2", "llama", false), ("qwen2", "Qwen2-7B-Instruct", true),
+      ("qwen2", "qwen2moe", false), ("gemma3", "gemma3_text", true), ("gemma3", "unknown", true), ("llama", "", true),
+    ] {
+      let path = root.appendingPathComponent(family).path
+      guard FileManager.default.fileExists(atPath: path) else { return print("skipped: \(path) is absent") }
+      let model = try Model.load(path: path)
+      let vector = try SteeringVector(
+        direction: try Tensor.zeros([model.configuration.dModel]), layer: 1,
+        origin: VectorOrigin(method: "control vector", modelHint: hint))
+      let accepted = (try? vector.requireModel(model)) != nil
+      #expect(accepted == fits, "\(hint) for \(family)")
+      guard !fits else { continue }
+      let error = #expect(throws: EngineError.self) { try vector.requireModel(model) }
+      #expect(error?.message.contains("was made for \"\(hint)\"") == true)
+    }
+  }
+
+  /// A model of ours is named beside the hint, and llama.cpp's reader sees the keys it knows unchanged.
+  @Test func aModelOfOursIsNamedBesideTheHint() throws {
+    let owner = ModelIdentity(name: "mine", hash: "aa", ancestors: ["bb", "cc"], architecture: "llama")
+    let vector = try SteeringVector(
+      direction: try Tensor([1, 2]), layer: 2, origin: VectorOrigin(method: "m", model: owner))
+    try withFile { path in
+      try ControlVectorFile.write(path, [vector])
+      #expect(try GGUFFile(path: path).string("controlvector.model_hint") == "llama")
+      let read = try ControlVectorFile.read(path).at(2)
+      #expect(read.origin.model == owner && read.origin.modelHint == nil && read.direction.values == [1, 2])
+      #expect(owner.isRelated(to: ModelIdentity(name: "other", hash: "cc")))
+      #expect(!owner.isRelated(to: ModelIdentity(name: "other", hash: "dd", ancestors: ["ee"])))
     }
   }
 

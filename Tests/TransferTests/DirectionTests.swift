@@ -92,7 +92,7 @@ import Transfer
     do {
       found = try RefusalDirection(of: model, prompts, options: options)
     } catch let error as EngineError {
-      #expect(error.message.contains("needs kl_limit"))
+      #expect(error.message.contains("does not induce refusal"))
       return
     }
     #expect(found.candidates.allSatisfy { $0.layer < Int(Double(model.configuration.layerCount) * 0.8) })
@@ -104,8 +104,18 @@ import Transfer
         effect: .add(found.vector.direction, coefficient: 1, scale: .raw)))
     let scores = try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: options.refusalTokens)
     model.interventions.remove(handle)
-    #expect(abs(scores.reduce(0, +) / 5 - found.chosen.steering) < 1e-9)
+    // The judge adds to kept streams and computes a shared beginning once: float32 sums of other row blocks.
+    #expect(abs(scores.reduce(0, +) / 5 - found.chosen.steering) < 1e-4)
     #expect(model.interventions.isEmpty)
+    options.judgesAll = true
+    let all = try RefusalDirection(of: model, prompts, options: options)
+    #expect(all.chosen == found.chosen && all.candidates.count == found.candidates.count)
+    #expect(all.candidates.allSatisfy { !$0.refusal.isNaN && !$0.divergence.isNaN })
+    for (judged, quick) in zip(all.candidates, found.candidates) {
+      #expect(judged.steering == quick.steering)
+      #expect(quick.steering >= 0 ? judged == quick : quick.refusal.isNaN && quick.divergence.isNaN)
+    }
+    options.judgesAll = false
     options.divergenceLimit = -1
     let error = #expect(throws: EngineError.self) { try RefusalDirection(of: model, prompts, options: options) }
     #expect(error?.message.contains("needs kl_limit") == true)

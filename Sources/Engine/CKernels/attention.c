@@ -78,7 +78,7 @@ static void values_of(const ck_head_cache *cache, size_t m, size_t n, size_t fro
                       size_t width) {
   for (size_t column = 0; column < width; column += WIDTH) {
     size_t here = width - column < WIDTH ? width - column : WIDTH;
-    ck_panel_multiply(CK_PANEL_F32, m, here, n, p, ldp, cache->values + column * cache->capacity + from * WIDTH,
+    ck_panel_multiply(m, here, n, p, ldp, cache->values + column * cache->capacity + from * WIDTH,
                       out + column, width);
   }
 }
@@ -99,7 +99,7 @@ void ck_attention(const ck_head_cache *cache, ck_score_rule rule, size_t rows, s
     for (size_t i = 0; i < count; i++) states[i] = (row_state){-INFINITY, 0};
     for (size_t from = lowest_key(rule, position) / TILE * TILE; from <= last; from += TILE) {
       size_t n = round_up(last + 1 - from < TILE ? last + 1 - from : TILE);
-      ck_panel_multiply(CK_PANEL_F32, count, n, d, queries, d, cache->keys + from * d, scores, n);
+      ck_panel_multiply(count, n, d, queries, d, cache->keys + from * d, scores, n);
       softmax_tile(count, groups, scores, n, from, position, rule, states, rescales);
       values_of(cache, count, n, from, scores, n, values, d);
       rescale_and_add(count, d, out, rescales, values);
@@ -119,7 +119,7 @@ void ck_attention_scores(const ck_head_cache *cache, ck_score_rule rule, size_t 
   for (size_t r = 0; r < rows; r++) {
     float *line = scores + r * lds;
     scale_row(d, q + r * ldq, rule.scale, query);
-    ck_panel_multiply(CK_PANEL_F32, 1, columns, d, query, d, cache->keys, line, columns);
+    ck_panel_multiply(1, columns, d, query, d, cache->keys, line, columns);
     if (rule.soft_cap > 0) ck_soft_cap(columns, line, rule.soft_cap);
     size_t position = first + r, low = lowest_key(rule, position);
     for (size_t c = 0; c < low; c++) line[c] = -INFINITY;

@@ -52,11 +52,11 @@ void ck_attention_backward(size_t rows, size_t groups, size_t d, ck_score_rule r
   float *upstream_columns = query_columns + most * wide;
   // Keys and values as panels of positions, and keys as panels of dimensions; rows beyond the last are zero.
   for (size_t r = 0; r < rows; r++) memcpy(key_sums + r * d, k + r * ld, d * sizeof(float));
-  ck_pack_panels(CK_PANEL_F32, rows, d, key_sums, key_panels);
+  ck_pack_panels(rows, d, key_sums, key_panels);
   for (size_t r = 0; r < rows; r++) memcpy(key_sums + r * d, v + r * ld, d * sizeof(float));
-  ck_pack_panels(CK_PANEL_F32, rows, d, key_sums, value_panels);
+  ck_pack_panels(rows, d, key_sums, value_panels);
   memset(key_columns, 0, n * wide * sizeof(float));
-  ck_pack_columns(CK_PANEL_F32, 0, rows, d, k, ld, n, key_columns);
+  ck_pack_columns(0, rows, d, k, ld, n, key_columns);
   memset(key_sums, 0, n * d * sizeof(float));
   memset(value_sums, 0, n * d * sizeof(float));
   for (size_t start = 0; start < rows; start += step) {
@@ -68,8 +68,8 @@ void ck_attention_backward(size_t rows, size_t groups, size_t d, ck_score_rule r
         scaled_row(d, q + (start + r) * ld + g * d, rule.scale, queries + (r * groups + g) * d);
         memcpy(upstream + (r * groups + g) * d, dz + (start + r) * ldz + g * d, d * sizeof(float));
       }
-    ck_panel_multiply(CK_PANEL_F32, count, width, d, queries, d, key_panels + low * d, pattern, width);
-    ck_panel_multiply(CK_PANEL_F32, count, width, d, upstream, d, value_panels + low * d, slopes, width);
+    ck_panel_multiply(count, width, d, queries, d, key_panels + low * d, pattern, width);
+    ck_panel_multiply(count, width, d, upstream, d, value_panels + low * d, slopes, width);
     for (size_t i = 0; i < count; i++) {
       size_t row = start + i / groups, head = i % groups;
       size_t first = rule.window > 0 && row + 1 > rule.window ? row + 1 - rule.window : 0;
@@ -78,13 +78,13 @@ void ck_attention_backward(size_t rows, size_t groups, size_t d, ck_score_rule r
                       capped);
     }
     for (size_t column = 0; column < d; column += WIDTH)
-      ck_panel_multiply(CK_PANEL_F32, count, d - column < WIDTH ? d - column : WIDTH, width, slopes, width,
+      ck_panel_multiply(count, d - column < WIDTH ? d - column : WIDTH, width, slopes, width,
                         key_columns + column * n + low * WIDTH, out + column, d);
     for (size_t r = 0; r < here; r++)
       for (size_t g = 0; g < groups; g++)
         scaled_row(d, out + (r * groups + g) * d, rule.scale, dq + (start + r) * ldd + g * d);
-    ck_pack_columns(CK_PANEL_F32, 0, count, d, queries, d, count, query_columns);
-    ck_pack_columns(CK_PANEL_F32, 0, count, d, upstream, d, count, upstream_columns);
+    ck_pack_columns(0, count, d, queries, d, count, query_columns);
+    ck_pack_columns(0, count, d, upstream, d, count, upstream_columns);
     ck_panel_multiply_transposed(real, d, count, slopes, width, query_columns, key_sums + low * d, d, 1);
     ck_panel_multiply_transposed(real, d, count, pattern, width, upstream_columns, value_sums + low * d, d, 1);
   }

@@ -1,6 +1,7 @@
 // Products xᵀ b of two matrices whose rows are summed over: weight gradients from activations and their gradients. A
 // tile is 6 columns of x by 16 or 32 of b; x is read where it lies, six neighbours a row. Long sums are cut so that the
 // rows of a tile stay in the first cache.
+#include "cpu.h"
 #include "dispatch.h"
 #include "panels.h"
 #include <string.h>
@@ -88,8 +89,8 @@ void ck_panel_multiply_transposed(size_t m, size_t columns, size_t k, const floa
   if (k == 0 && !add)
     for (size_t r = 0; r < m; r++) memset(y + r * ldy, 0, columns * sizeof(float));
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v4")) return multiply_512(m, columns, k, x, ldx, panels, y, ldy, add);
-  if (__builtin_cpu_supports("x86-64-v3")) return multiply_256(m, columns, k, x, ldx, panels, y, ldy, add);
+  if (ck_has_avx512()) return multiply_512(m, columns, k, x, ldx, panels, y, ldy, add);
+  if (ck_has_avx2()) return multiply_256(m, columns, k, x, ldx, panels, y, ldy, add);
 #endif
   multiply_any(m, columns, k, x, ldx, panels, y, ldy, add);
 }

@@ -1,5 +1,7 @@
 // A pool of worker threads that spin briefly and then sleep. Work is handed out by an atomic counter, one index at a
-// time, so unequal tasks balance themselves.
+// time, so unequal tasks balance themselves. Nobody waits for a worker that has not woken: workers join a piece of work
+// by counting themselves into its word while it is open, the caller takes tasks itself, closes it when none is left, and
+// waits only for those inside.
 #define _GNU_SOURCE
 #include "ckernels.h"
 #include <pthread.h>
@@ -21,9 +23,9 @@ static struct {
   pthread_mutex_t owner;  // held by the thread whose parallel call runs
   pthread_mutex_t sleep;
   pthread_cond_t wake;
-  atomic_size_t generation;  // odd/even ticks announce new work
+  _Atomic uint64_t word;     // generation << 32 | closed << 31 | workers inside
+  atomic_size_t sleepers;    // workers that sleep or are about to
   atomic_size_t next;        // next index to take
-  atomic_size_t running;     // workers still inside the current generation
   size_t count;
   ck_task task;
   void *context;
@@ -43,25 +45,40 @@ static void take_all(void) {
   inside_task = false;
 }
 
+static const uint64_t CLOSED = 1u << 31;
+static uint32_t generation_of(uint64_t word) { return (uint32_t)(word >> 32); }
+
+// Sequentially consistent, so that either a sleeper sees new work or the caller sees the sleeper.
+static uint64_t load_word(void) { return atomic_load(&pool.word); }
+
+// Waits for a generation after `seen`.
+static uint64_t await(uint32_t seen) {
+  for (int spin = 0; spin < SPINS; spin++) {
+    uint64_t word = load_word();
+    if (generation_of(word) != seen) return word;
+    PAUSE();
+  }
+  pthread_mutex_lock(&pool.sleep);
+  atomic_fetch_add(&pool.sleepers, 1);
+  uint64_t word;
+  while (generation_of(word = load_word()) == seen) pthread_cond_wait(&pool.wake, &pool.sleep);
+  atomic_fetch_sub(&pool.sleepers, 1);
+  pthread_mutex_unlock(&pool.sleep);
+  return word;
+}
+
 static void *worker(void *unused) {
   (void)unused;
-  size_t seen = 0;
-  for (;;) {
-    size_t now = seen;
-    for (int spin = 0; spin < SPINS; spin++) {
-      now = atomic_load_explicit(&pool.generation, memory_order_acquire);
-      if (now != seen) break;
-      PAUSE();
-    }
-    if (now == seen) {
-      pthread_mutex_lock(&pool.sleep);
-      while ((now = atomic_load_explicit(&pool.generation, memory_order_acquire)) == seen)
-        pthread_cond_wait(&pool.wake, &pool.sleep);
-      pthread_mutex_unlock(&pool.sleep);
-    }
-    seen = now;
-    take_all();
-    atomic_fetch_sub_explicit(&pool.running, 1, memory_order_release);
+  for (uint32_t seen = 0;;) {
+    uint64_t word = await(seen);
+    seen = generation_of(word);
+    // Joins while the work is open; late ones see it closed, or newer work, which the next round joins.
+    while (!(word & CLOSED) && generation_of(word) == seen)
+      if (atomic_compare_exchange_weak(&pool.word, &word, word + 1)) {
+        take_all();
+        atomic_fetch_sub_explicit(&pool.word, 1, memory_order_release);
+        break;
+      }
   }
   return NULL;
 }
@@ -129,14 +146,18 @@ void ck_parallel(size_t count, ck_task task, void *context) {
   pool.task = task;
   pool.context = context;
   atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool.running, pool.threads - 1, memory_order_relaxed);
-  pthread_mutex_lock(&pool.sleep);
-  atomic_fetch_add_explicit(&pool.generation, 1, memory_order_release);
-  pthread_cond_broadcast(&pool.wake);
-  pthread_mutex_unlock(&pool.sleep);
+  // Generation 0 is none: a worker that starts waits for the first.
+  uint32_t generation = generation_of(load_word()) + 1;
+  atomic_store(&pool.word, (uint64_t)(generation ? generation : 1) << 32);
+  if (atomic_load(&pool.sleepers) > 0) {
+    pthread_mutex_lock(&pool.sleep);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.sleep);
+  }
   take_all();
+  atomic_fetch_or(&pool.word, CLOSED);
   // A worker that lost its core to another program gets it back sooner when nobody spins on ours.
-  for (int spin = 0; atomic_load_explicit(&pool.running, memory_order_acquire) != 0; spin++) {
+  for (int spin = 0; (uint32_t)(atomic_load_explicit(&pool.word, memory_order_acquire) & (CLOSED - 1)) != 0; spin++) {
     if (spin < SPINS) PAUSE();
     else sched_yield();
   }

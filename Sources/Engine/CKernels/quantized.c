@@ -2,6 +2,7 @@
 // each half of the group, and for unsigned bytes an offset that is added to every value.
 #include "quantized.h"
 #include "dequant.h"
+#include "cpu.h"
 #include "dispatch.h"
 #include <math.h>
 #include <stdlib.h>
@@ -258,7 +259,7 @@ FORMAT_256(q6_k, 210, 1, SCALES_Q6, FACTORS_Q6)
 void ck_quantized_multiply(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q, const float *pairs,
                            const void *weights, size_t row_bytes, float *y, size_t ldy) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v3")) {
+  if (ck_has_avx2()) {
     switch (type) {
       case CK_TYPE_Q4_0: return multiply_q4_0(m, rows, k, q, pairs, weights, row_bytes, y, ldy);
       case CK_TYPE_Q4_1: return multiply_q4_1(m, rows, k, q, pairs, weights, row_bytes, y, ldy);

@@ -51,6 +51,11 @@ public struct HuggingFaceCache: Sendable {
     return snapshot
   }
 
+  /// Where the cache keeps the content with that SHA-256 (hexadecimal) of `org/name`, if it has it.
+  public func blob(_ sha256: String, of name: String) -> String {
+    "\(path)/\(HuggingFaceCache.prefix)\(name.replacingOccurrences(of: "/", with: "--"))/blobs/\(sha256)"
+  }
+
   /// "run `hf download org/name` ...": how to get a model into this cache.
   static func download(_ name: String) -> String {
     "run `hf download \(name)` (`huggingface-cli download \(name)` in older versions)"

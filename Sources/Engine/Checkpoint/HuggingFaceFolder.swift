@@ -7,6 +7,8 @@ public final class HuggingFaceFolder: WeightSource {
   public let configuration: ConfigurationFile
   /// `generation_config.json` where there is one: stop tokens, default sampling.
   public let generation: ConfigurationFile?
+  /// The `__metadata__` strings of the weights, of the first file where there are shards.
+  public let metadata: [String: String]
   private let weights: any WeightSource
 
   static let weightsName = "model.safetensors"
@@ -24,9 +26,11 @@ public final class HuggingFaceFolder: WeightSource {
     let generationPath = "\(path)/generation_config.json"
     generation = has("generation_config.json") ? try ConfigurationFile(path: generationPath) : nil
     if has(HuggingFaceFolder.weightsName) {
-      weights = try SafetensorsFile(path: "\(path)/\(HuggingFaceFolder.weightsName)")
+      let file = try SafetensorsFile(path: "\(path)/\(HuggingFaceFolder.weightsName)")
+      (weights, metadata) = (file, file.metadata)
     } else if has(HuggingFaceFolder.indexName) {
-      weights = try ShardedSafetensors(folder: path, index: HuggingFaceFolder.indexName)
+      let shards = try ShardedSafetensors(folder: path, index: HuggingFaceFolder.indexName)
+      (weights, metadata) = (shards, shards.metadata)
     } else {
       throw HuggingFaceFolder.incomplete(path, lacks: HuggingFaceFolder.weightsName)
     }

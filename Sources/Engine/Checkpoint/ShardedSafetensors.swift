@@ -7,6 +7,8 @@ public final class ShardedSafetensors: WeightSource {
   public let path: String
   /// Shard by shard, each in its file's order.
   public let names: [String]
+  /// The `__metadata__` strings of the first file.
+  public let metadata: [String: String]
   private let shards: [String: SafetensorsFile]
 
   /// Opens the index `name` in `folder` and every shard it names.
@@ -26,13 +28,16 @@ public final class ShardedSafetensors: WeightSource {
           + "(\(listed(absent))); \(HuggingFaceCache.remedy(for: folder))")
     }
     var names: [String] = [], shards: [String: SafetensorsFile] = [:]
+    var metadata: [String: String]?
     for fileName in fileNames {
       let shard = try SafetensorsFile(path: "\(folder)/\(fileName)")
+      if metadata == nil { metadata = shard.metadata }
       for tensor in shard.names where files[tensor] == fileName {
         names.append(tensor)
         shards[tensor] = shard
       }
     }
+    self.metadata = metadata ?? [:]
     let lost = files.keys.filter { shards[$0] == nil }.sorted()
     if let first = lost.first, let file = files[first] {
       let others = lost.dropFirst()

@@ -27,8 +27,8 @@ extension Model {
     let context = configuration.contextLength
     let limits = prompts.map { $0.tokens.count > context ? 0 : min($0.tokens.count + options.maxTokens, context) }
     guard limits.contains(where: { $0 > 0 }) else { return prompts.indices.map { beyondContext(prompts, $0) } }
-    let list = interventions.isEmpty ? nil : interventions
-    let plan = try makePlan(list, captures, prompts, limits: limits)
+    // Also without any intervention yet: `onToken` may register some.
+    let plan = try makePlan(interventions, captures, prompts, limits: limits)
     var completions: [Completion] = []
     lastCacheBytes = 0
     try exclusively {
@@ -46,7 +46,7 @@ extension Model {
         progress?(range.upperBound)
       }
     }
-    try finish(plan, list, isWhole: !completions.contains { $0.finish == .interrupted })
+    try plan?.finish(isWhole: !completions.contains { $0.finish == .interrupted })
     return completions
   }
 
@@ -107,7 +107,7 @@ private final class GenerationGroup {
     model.lastCacheBytes = max(model.lastCacheBytes, streams.reduce(0) { $0 + $1.cache.byteCount })
     do {
       try prefill(prompts, &streams)
-      while streams.contains(where: { !$0.isDone }) { try step(&streams) }
+      while streams.contains(where: { !$0.isDone }) { try step(prompts, &streams) }
     } catch  where error.isCtrlC {
       // What there is so far is returned, marked interrupted.
       isInterrupted = true
@@ -127,27 +127,28 @@ private final class GenerationGroup {
         let stream = streams[end]
         sequences.append(
           BatchSequence(
-            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, isGenerated: false,
-            cache: stream.cache))
+            index: stream.index, row: tokens.count, span: 0..<stream.promptLength, cache: stream.cache))
         tokens += prompts[stream.index].tokens
         end += 1
       }
+      try plan?.update()
       try forward(tokens, sequences, &streams, Array(start..<end))
       start = end
     }
   }
 
-  /// One token for every sequence that goes on.
-  private func step(_ streams: inout [Stream]) throws {
+  /// One token for every sequence that goes on. Where that completes a text that a position looks for, the tokens it
+  /// began with are read again: the keys and values after them depend on what is done there.
+  private func step(_ prompts: [Prompt], _ streams: inout [Stream]) throws {
+    try plan?.update()
     var tokens: [Int] = [], sequences: [BatchSequence] = [], places: [Int] = []
     for (place, stream) in streams.enumerated() where !stream.isDone {
-      guard let last = stream.completion.tokens.last else { continue }
       let position = stream.cache.length
+      let first = min(position, plan?.firstNewMatch(stream.index) ?? position)
       sequences.append(
-        BatchSequence(
-          index: stream.index, row: tokens.count, span: position..<position + 1, isGenerated: true, cache: stream.cache)
-      )
-      tokens.append(last)
+        BatchSequence(index: stream.index, row: tokens.count, span: first..<position + 1, cache: stream.cache))
+      let prompt = prompts[stream.index].tokens, own = stream.completion.tokens
+      tokens += (first...position).map { $0 < prompt.count ? prompt[$0] : own[$0 - prompt.count] }
       places.append(place)
     }
     try forward(tokens, sequences, &streams, places)
@@ -177,7 +178,7 @@ private final class GenerationGroup {
         throw model.nonfinite(
           "generation: the logits after token \(sequence.span.upperBound) of sequence \(sequence.index + 1)")
       }
-      if options.keepsFirstLogits, !sequence.isGenerated {
+      if options.keepsFirstLogits, streams[places[i]].completion.tokens.isEmpty {
         streams[places[i]].completion.firstLogits = try Tensor(
           copying: logits.pointer + i * vocabulary, shape: [vocabulary])
       }
@@ -202,6 +203,7 @@ private final class GenerationGroup {
       return
     }
     stream.completion.tokens.append(token)
+    try plan?.extend(stream.index, with: token)
     if stream.completion.tokens.count == stream.room {
       return try close(&stream, stream.room < options.maxTokens ? .context : .length, (text, token))
     }

@@ -6,17 +6,23 @@ public struct ActivationRows {
   public let sequence: Int
   /// 1-based absolute positions, one per row.
   public let positions: [Int]
+  /// For each row its place among all that the selector means in this sequence, from 0: the order of a list, of which
+  /// prompt and generated tokens come at different times. A row that comes again stands for the one before: with
+  /// `{ match = }`, tokens are read anew when a text that they belong to is complete.
+  public let slots: [Int]
   /// `[rows, ...]` for sites of rows; `[heads, rows, columns]` for attention matrices.
   public let shape: [Int]
   public let pointer: UnsafePointer<Float>
 
   public init(
-    site: Site, layer: Int?, sequence: Int, positions: [Int], shape: [Int], pointer: UnsafePointer<Float>
+    site: Site, layer: Int?, sequence: Int, positions: [Int], slots: [Int]? = nil, shape: [Int],
+    pointer: UnsafePointer<Float>
   ) {
     self.site = site
     self.layer = layer
     self.sequence = sequence
     self.positions = positions
+    self.slots = slots ?? Array(positions.indices)
     self.shape = shape
     self.pointer = pointer
   }

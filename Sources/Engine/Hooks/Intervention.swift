@@ -31,9 +31,10 @@ public struct Intervention {
     case add(Tensor, coefficient: Float, scale: AdditionScale)
     /// x - (x . v^) v^, v `[width]`.
     case ablate(Tensor)
-    /// x = mean, `[width]` or a scalar.
+    /// x = mean, `[width]` or a scalar. In attention matrices a scalar, for every position a row can see.
     case mean(Tensor)
-    /// The selected rows of every sequence become `[rows, width]`.
+    /// The selected rows of every sequence become `[rows, width]`; those of an attention matrix `[heads, rows,
+    /// columns]`.
     case patch(Tensor)
     /// Rows made per sequence before the run starts.
     case replace((_ sequence: Int, _ prompt: Prompt) throws -> ReplacementRows)
@@ -44,8 +45,10 @@ public struct Intervention {
   /// `add`, `ablate`, ...: as scripts call it.
   public let kind: String
   public let places: [Place]
+  /// An edit acts once for each entry of a list, in its order.
   public let positions: PositionSelector
-  public let effect: Effect
+  /// One for all places, or one for each.
+  public let effects: [Effect]
   /// Whether firing zero times is an error and not a warning.
   public let isStrict: Bool
 
@@ -62,12 +65,23 @@ public struct Intervention {
   public init(
     kind: String, places: [Place], positions: PositionSelector = .all, effect: Effect, isStrict: Bool = false
   ) {
+    self.init(kind: kind, places: places, positions: positions, effects: [effect], isStrict: isStrict)
+  }
+
+  /// An edit of its own at each place, under one registration.
+  public init(
+    kind: String, places: [Place], positions: PositionSelector = .all, effects: [Effect], isStrict: Bool = false
+  ) {
+    precondition(effects.count == 1 || effects.count == places.count)
     self.kind = kind
     self.places = places
     self.positions = positions
-    self.effect = effect
+    self.effects = effects
     self.isStrict = isStrict
   }
+
+  /// What happens at the place of index `index`.
+  func effect(at index: Int) -> Effect { effects.count == 1 ? effects[0] : effects[index] }
 }
 
 /// What an intervention did in the last run.

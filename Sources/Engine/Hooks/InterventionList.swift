@@ -1,4 +1,5 @@
-/// The interventions of one model, in order of registration, which is their order of effect.
+/// The interventions of one model, in order of registration, which is their order of effect. It may change while a run
+/// is under way: each forward pass takes the list as it is when the pass begins.
 public final class InterventionList {
   struct Entry {
     let id: Int
@@ -6,26 +7,34 @@ public final class InterventionList {
   }
 
   private(set) var entries: [Entry] = []
+  /// Grows with every change.
+  private(set) var version = 0
   private var nextID = 1
   private let configuration: ModelConfiguration
 
   /// What each did in the last run, and warnings about those that did nothing.
-  public internal(set) var lastReports: [InterventionReport] = []
-  public internal(set) var warnings: [String] = []
+  public private(set) var lastReports: [InterventionReport] = []
+  public private(set) var warnings: [String] = []
 
   init(configuration: ModelConfiguration) { self.configuration = configuration }
 
   public var isEmpty: Bool { entries.isEmpty }
+  public var count: Int { entries.count }
+
+  func contains(_ id: Int) -> Bool { entries.contains { $0.id == id } }
 
   /// Checks sites, layers and shapes now, before anything runs, and returns the id for `remove(_:)`.
   public func register(_ intervention: Intervention) throws -> Int {
     guard !intervention.places.isEmpty else {
       throw EngineError(.argument, "\(intervention.kind): no layers were given")
     }
-    for place in intervention.places { try check(intervention, place) }
+    for (index, place) in intervention.places.enumerated() {
+      try check(intervention, place, intervention.effect(at: index))
+    }
     try intervention.requireFinite()
     let id = nextID
     nextID += 1
+    version += 1
     entries.append(Entry(id: id, intervention: intervention))
     lastReports.append(InterventionList.report(id, intervention))
     return id
@@ -33,13 +42,32 @@ public final class InterventionList {
 
   /// Removing twice is fine.
   public func remove(_ id: Int) {
+    version += 1
     entries.removeAll { $0.id == id }
     lastReports.removeAll { $0.id == id }
   }
 
   public func removeAll() {
+    version += 1
     entries = []
     lastReports = []
+    warnings = []
+  }
+
+  /// Takes over what a run reports, for those that are registered still. Throws where one that did nothing asked to be
+  /// strict.
+  func finish(_ reports: [InterventionReport], isWhole: Bool = true) throws {
+    let byID = Dictionary(uniqueKeysWithValues: reports.map { ($0.id, $0) })
+    lastReports = entries.map { byID[$0.id] ?? InterventionList.report($0.id, $0.intervention) }
+    warnings = []
+    guard isWhole else { return }
+    warnings = try entries.compactMap { entry in
+      guard let report = byID[entry.id], report.fired == 0 else { return nil }
+      let place = report.site.map { " at \($0.rawValue)" } ?? ""
+      let message = "\(report.kind)\(place), pos = \(report.positions.text), fired zero times in this run"
+      if entry.intervention.isStrict { throw EngineError(.position, message) }
+      return message
+    }
   }
 
   static func report(_ id: Int, _ intervention: Intervention) -> InterventionReport {
@@ -49,13 +77,14 @@ public final class InterventionList {
       layers: Array(Set(intervention.places.compactMap(\.layer))).sorted(), positions: intervention.positions)
   }
 
-  private func check(_ intervention: Intervention, _ place: Intervention.Place) throws {
+  private func check(
+    _ intervention: Intervention, _ place: Intervention.Place, _ effect: Intervention.Effect
+  ) throws {
     try checkPlace(place, configuration)
-    let width = place.site.rowShape(configuration)?.reduce(1, *)
+    guard let width = place.site.rowShape(configuration)?.reduce(1, *) else {
+      return try checkMatrix(intervention.kind, place, effect)
+    }
     func checkVector(_ vector: Tensor, _ what: String) throws {
-      guard let width else {
-        throw EngineError(.site, "\(intervention.kind) cannot edit \(place.site.rawValue); use a hook function there")
-      }
       guard vector.count == width else {
         throw EngineError(
           .shape,
@@ -63,19 +92,40 @@ public final class InterventionList {
             + "\(configuration.family) has \(width) values per row")
       }
     }
-    switch intervention.effect {
+    switch effect {
     case .add(let vector, _, _), .ablate(let vector): try checkVector(vector, "direction")
     case .mean(let mean): if mean.count != 1 { try checkVector(mean, "mean") }
     case .patch(let value):
-      guard let width else {
-        throw EngineError(.site, "patch cannot edit \(place.site.rawValue); use a hook function there")
-      }
       guard value.rank >= 1, value.count == value.shape[0] * width else {
         throw EngineError(
           .shape,
           "patch: the value has shape \(shapeText(value.shape)), but \(place.site.rawValue) takes [rows, \(width)]")
       }
     case .replace, .function: break
+    }
+  }
+
+  /// What can act on scores and patterns: rows there are as wide as the text is long.
+  private func checkMatrix(_ kind: String, _ place: Intervention.Place, _ effect: Intervention.Effect) throws {
+    let site = place.site.rawValue, heads = configuration.headCount
+    switch effect {
+    case .function: break
+    case .mean(let mean):
+      guard mean.count == 1 else {
+        throw EngineError(
+          .site,
+          "\(kind) at \(site) takes one number (mean = 0 takes attention away): rows there are as wide as the text is "
+            + "long; m:patch sets them to another run's")
+      }
+    case .patch(let value):
+      guard value.rank == 3, value.shape[0] == heads else {
+        throw EngineError(
+          .shape,
+          "patch: the value has shape \(shapeText(value.shape)), but \(site) takes [heads = \(heads), rows, columns], as "
+            + "a capture of it gives")
+      }
+    case .add, .ablate, .replace:
+      throw EngineError(.site, "\(kind) cannot edit \(site); use a hook function there")
     }
   }
 }

@@ -6,9 +6,10 @@ public enum PositionSelector: Equatable, Sendable {
   case generated
   case last
   case index(Int)
+  /// In this order, repeats included.
   case list([Int])
   /// Inclusive, either end open.
   case range(from: Int?, to: Int?)
-  /// Every token that covers any part of an occurrence of this text in the prompt.
+  /// Every token that covers any part of an occurrence of this text, in the prompt or in what is generated.
   case match(String)
 }

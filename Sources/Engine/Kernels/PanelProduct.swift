@@ -1,6 +1,6 @@
 import CKernels
 
-/// Products with panels of 16 columns (`panels.h`), split over the engine's threads.
+/// Products with panels of 16 columns (`panels.h`), for what changes from run to run, split over the engine's threads.
 enum PanelProduct {
   /// Rows of x that one task takes at most: few enough to stay in the second cache.
   private static let rowBlock = 96
@@ -13,23 +13,15 @@ enum PanelProduct {
 
   /// `y [rows, outputs] = x [rows, inputs] wᵀ`, w `[outputs, inputs]` in panels; added to y with `adding`.
   static func multiply(
-    _ x: UnsafePointer<Float>, rows: Int, ldx: Int, panels base: UnsafeRawPointer, outputs: Int, inputs: Int,
-    element: PanelMatrix.Element = .f32, into y: UnsafeMutablePointer<Float>, ldy: Int, adding: Bool = false
+    _ x: UnsafePointer<Float>, rows: Int, ldx: Int, panels: UnsafePointer<Float>, outputs: Int, inputs: Int,
+    into y: UnsafeMutablePointer<Float>, ldy: Int, adding: Bool = false
   ) {
-    let width = Int(CK_PANEL), panels = (outputs + width - 1) / width
-    let blocks = (rows + rowBlock - 1) / rowBlock
-    guard blocks > 0 else { return }
-    // About eight tasks a thread, so that the last ones end together; neighbouring tasks share weights.
-    let slices = min(panels, max(1, 8 * threadCount / blocks))
-    let panelBytes = width * inputs * element.bytes, product = adding ? ck_panel_multiply_add : ck_panel_multiply
-    parallel(slices * blocks) { task in
-      let slice = task / blocks, block = task % blocks
-      let row = rows * block / blocks, end = rows * (block + 1) / blocks
-      let first = panels * slice / slices, last = panels * (slice + 1) / slices
-      let column = first * width, columns = min(outputs, last * width) - column
+    let width = Int(CK_PANEL), product = adding ? ck_panel_multiply_add : ck_panel_multiply
+    RowBlocks(rows, most: rowBlock).forEachSlice(of: (outputs + width - 1) / width) { slice, block in
+      let column = slice.lowerBound * width, columns = min(outputs, slice.upperBound * width) - column
       product(
-        element.kernel, end - row, columns, inputs, x + row * ldx, ldx, base + first * panelBytes,
-        y + row * ldy + column, ldy)
+        block.count, columns, inputs, x + block.lowerBound * ldx, ldx, panels + column * inputs,
+        y + block.lowerBound * ldy + column, ldy)
     }
   }
 
@@ -39,7 +31,7 @@ enum PanelProduct {
   ) {
     parallelRanges(rows, minimum: max(1, (1 << 15) / max(1, columns))) { range in
       ck_pack_columns(
-        CK_PANEL_F32, range.lowerBound, range.count, columns, x + range.lowerBound * ldx, ldx, rows, target)
+        range.lowerBound, range.count, columns, x + range.lowerBound * ldx, ldx, rows, target)
     }
   }
 

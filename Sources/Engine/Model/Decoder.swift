@@ -14,6 +14,8 @@ final class Decoder {
   private var updates: [[LowRankUpdate]] = []
   /// Drops inputs of adapters while they are trained.
   var dropout: Dropout?
+  /// A pass is under way: its weights stay as they are.
+  private(set) var isRunning = false
 
   init(weights: DecoderWeights) {
     self.weights = weights
@@ -45,11 +47,15 @@ final class Decoder {
   /// `tokens` are the rows of all sequences, one after the other. Keys and values of the rows join each sequence's
   /// cache. Throws `.token` for ids out of range, `.interrupted` on Ctrl-C, and what hooks throw.
   /// `depth`: blocks to run, where later ones matter to nobody.
+  /// `start`: the residual stream at the input of a block, in place of what the blocks before it would compute.
   /// `record`: keeps what gradients need.
   func forward(
-    _ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil, record: ForwardRecord? = nil
+    _ tokens: [Int], _ sequences: [BatchSequence], plan: HookPlan?, depth: Int? = nil, start: StreamStart? = nil,
+    record: ForwardRecord? = nil
   ) throws {
     let rows = tokens.count, w = workspace, c = configuration
+    isRunning = true
+    defer { isRunning = false }
     try w.reserve(rows)
     try record?.reserve(rows)
     var furthest = 0
@@ -58,9 +64,14 @@ final class Decoder {
       furthest = max(furthest, sequence.span.upperBound)
     }
     for table in tables { table?.grow(to: furthest) }
-    try embed(tokens)
-    try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
-    for layer in 0..<min(depth ?? c.layerCount, c.layerCount) {
+    if let start {
+      for sequence in sequences { start.copy(sequence, into: w.stream) }
+    } else {
+      try embed(tokens)
+      try plan?.visit(.embed, layer: nil, sequences, w.stream, stride: c.dModel)
+    }
+    let first = start?.layer ?? 0
+    for layer in first..<max(first, min(depth ?? c.layerCount, c.layerCount)) {
       try block(layer, rows, sequences, plan, record?.blocks[layer])
     }
     for sequence in sequences { sequence.cache.length = sequence.span.upperBound }
@@ -155,9 +166,11 @@ final class Decoder {
     rotate(layer, rows)
     record?.save(.queryKeyValue, w.queryKeyValue, rows: rows)
     for sequence in sequences {
-      sequence.cache.store(
-        layer: layer, first: sequence.span.lowerBound, rows: sequence.span.count, keys: keys + sequence.row * width,
-        values: values + sequence.row * width, stride: width)
+      for cache in [sequence.cache] + sequence.followers {
+        cache.store(
+          layer: layer, first: sequence.span.lowerBound, rows: sequence.span.count, keys: keys + sequence.row * width,
+          values: values + sequence.row * width, stride: width)
+      }
     }
     let rule = ck_score_rule(
       scale: Float(c.scoreScale), soft_cap: Float(c.scoreSoftCap ?? 0), window: c.layers[layer].window ?? 0)

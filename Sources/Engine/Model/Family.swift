@@ -16,6 +16,9 @@ struct Family: Sendable {
   /// Whether GGUF stores the rows of q and k permuted into interleaved rotary pairs (llama.cpp's conversion of llama).
   var ggufInterleavesRotary = false
 
+  /// What GGUF files of the family say.
+  var fileArchitecture: String { architecture ?? "llama" }
+
   static let all: [Family] = [.llama, .mistral, .qwen2, .qwen3, .gemma2, .gemma3, .gpt2, .gptNeoX]
 
   static func named(modelType: String, source: String) throws -> Family {

@@ -31,20 +31,24 @@ public struct Divergence: Sendable {
 extension Model {
   /// Rows of one packed batch: enough for full speed, few enough for a small footprint.
   static let batchRows = 1024
+  /// Fewer tokens in common are not worth a sequence of their own.
+  static let leastSharedPrefix = 4
 
   /// Runs prompts through the model, in packed batches of bounded size. Interventions apply unless told otherwise;
-  /// captures see activations after them. `progress` gets the number of prompts done.
+  /// captures see activations after them. `start` gives the residual stream at a block's input, where the run begins
+  /// then. Tokens that all prompts of a batch begin with are computed once, where interventions and captures allow it.
+  /// `progress` gets the number of prompts done.
   ///
-  /// Throws `.argument`, `.token`, `.position`, `.interrupted`, and what hooks and sinks throw.
+  /// Throws `.argument`, `.shape`, `.token`, `.position`, `.interrupted`, and what hooks and sinks throw.
   public func run(
     _ prompts: [Prompt], logits: LogitsMode, captures: [CaptureRequest] = [], intervening: Bool = true,
-    progress: ((Int) -> Void)? = nil
+    start: StreamStart? = nil, progress: ((Int) -> Void)? = nil
   ) throws -> [RunResult] {
     var results: [RunResult] = []
     results.reserveCapacity(prompts.count)
     try forEachBatch(
       prompts, captures: captures, intervening: intervening, lookAtFinalNorm: logits == .all,
-      needsOutput: logits != .none
+      needsOutput: logits != .none, sharesPrefix: logits != .all, from: start
     ) { range, sequences, isNormed in
       for sequence in sequences {
         let rows = logits == .all ? Array(0..<sequence.span.count) : [sequence.span.count - 1]
@@ -186,6 +190,7 @@ extension Model {
   /// Runs prompts batch by batch and lets `body` read logits before the workspace is reused.
   private func forEachBatch(
     _ prompts: [Prompt], captures: [CaptureRequest], intervening: Bool, lookAtFinalNorm: Bool, needsOutput: Bool = true,
+    sharesPrefix: Bool = false, from streams: StreamStart? = nil,
     _ body: (_ range: Range<Int>, _ sequences: [BatchSequence], _ isNormed: Bool) throws -> Void
   ) throws {
     try check(prompts)
@@ -203,24 +208,27 @@ extension Model {
           rows += prompts[end].tokens.count
           end += 1
         }
-        var tokens: [Int] = [], sequences: [BatchSequence] = []
-        tokens.reserveCapacity(rows)
-        for i in start..<end {
-          let count = prompts[i].tokens.count
-          let cache = try KeyValueCache(configuration, positions: count, layers: 1)
-          sequences.append(
-            BatchSequence(index: i, row: tokens.count, span: 0..<count, isGenerated: false, cache: cache))
-          tokens += prompts[i].tokens
-        }
-        lastCacheBytes = max(lastCacheBytes, sequences.reduce(0) { $0 + $1.cache.byteCount })
-        try decoder.forward(tokens, sequences, plan: plan, depth: depth)
+        try plan?.update()
+        try streams?.check(prompts, plan, configuration)
+        let batch = try PackedPrompts(
+          prompts, start..<end, configuration, prefix: sharesPrefix ? sharedPrefix(prompts, start..<end, plan) : 0)
+        lastCacheBytes = max(lastCacheBytes, batch.sequences.reduce(0) { $0 + $1.cache.byteCount })
+        try decoder.forward(batch.tokens, batch.all, plan: plan, depth: depth, start: streams)
         let needsNorm = lookAtFinalNorm || plan?.isUsed(.finalNorm, layer: nil) == true
-        if needsNorm { try decoder.finalNorm(rows: tokens.count, sequences, plan: plan) }
-        try body(start..<end, sequences, needsNorm)
+        if needsNorm { try decoder.finalNorm(rows: batch.tokens.count, batch.all, plan: plan) }
+        try body(start..<end, batch.sequences, needsNorm)
         start = end
       }
     }
-    try finish(plan, list)
+    try plan?.finish()
+  }
+
+  /// Tokens of some prompts to compute once: those that all begin with, unless they are few or hooks tell them apart.
+  func sharedPrefix(_ prompts: [Prompt], _ range: Range<Int>, _ plan: HookPlan?) -> Int {
+    guard range.count > 1 else { return 0 }
+    let length = sharedPrefixLength(prompts[range])
+    guard length >= Model.leastSharedPrefix, plan?.allowsSharedPrefix(length, of: range) != false else { return 0 }
+    return length
   }
 
   /// nil where nothing looks at activations.
@@ -231,14 +239,5 @@ extension Model {
     return try HookPlan(
       interventions: list, captures: captures, prompts: prompts, limits: limits, configuration: configuration,
       tokenizer: tokenizer)
-  }
-
-  /// Leaves reports and warnings in the list; a run that Ctrl-C ended is no reason for warnings.
-  func finish(_ plan: HookPlan?, _ list: InterventionList?, isWhole: Bool = true) throws {
-    guard let plan, let list else { return }
-    list.lastReports = plan.reports
-    list.warnings = []
-    guard isWhole else { return }
-    list.warnings = try plan.finish()
   }
 }

@@ -35,7 +35,8 @@ extension Model {
     try HuggingFaceFolder.write(
       folder, configuration: .object(settings),
       tensors: try layout.names.map { try layout.streamed($0, as: source.wholeName($0)) }, as: type,
-      companions: source.companions, files: files, metadata: ["model_hash": baseHash])
+      companions: source.companions, files: files,
+      metadata: ["model_hash": baseHash, "model_ancestors": ancestors.joined(separator: ",")])
   }
 
   /// Throws what `save` would throw before it writes anything: `.argument` while adapters are attached, `.file` for

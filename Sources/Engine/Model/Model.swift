@@ -14,6 +14,9 @@ public final class Model: @unchecked Sendable {
   public private(set) var hash: String
   /// The same without adapters.
   public private(set) var baseHash: String
+  /// Base hashes of the models that these weights come from by training, merging or saving: their activations have the
+  /// same axes, so that a vector of one is one of the other.
+  public let ancestors: [String]
   /// Take part in every forward pass, in this order.
   public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
@@ -30,13 +33,16 @@ public final class Model: @unchecked Sendable {
   let decoder: Decoder
   /// A run is under way: hooks may not start another on the same model.
   private var isRunning = false
+  /// A training goes on, perhaps between two steps.
+  var isTraining = false
   /// Bytes of keys and values that the last run held at once.
   var lastCacheBytes = 0
 
   init(
     source: ModelSource, name: String, weights: DecoderWeights, template givenTemplate: ChatTemplate? = nil,
-    hash: String? = nil
+    hash: String? = nil, ancestors: [String]? = nil
   ) throws {
+    self.ancestors = ancestors ?? Model.savedAncestors(source.folder)
     self.givenTemplate = givenTemplate
     self.name = name
     path = source.path
@@ -57,6 +63,21 @@ public final class Model: @unchecked Sendable {
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
     if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
     stopTokens = stops
+  }
+
+  /// What `save` notes of a model's descent.
+  private static func savedAncestors(_ folder: HuggingFaceFolder?) -> [String] {
+    ["model_hash", "model_ancestors"].flatMap { key in
+      (folder?.metadata[key] ?? "").split(separator: ",").prefix(64).map(String.init)
+    }
+  }
+
+  /// Names by which files call this kind of model: `model_type` in `config.json`, and architectures of GGUF, of which
+  /// llama's serves Mistral too.
+  public var architectureNames: [String] {
+    let common = decoder.weights.source.family.fileArchitecture
+    let alike = Family.all.filter { $0.fileArchitecture == common }
+    return [common] + alike.flatMap(\.modelTypes).filter { $0 != common }
   }
 
   func setBaseHash(_ hash: String) {
@@ -169,7 +190,8 @@ public final class Model: @unchecked Sendable {
   /// Guards against a hook that runs its own model: the decoder's buffers are in use.
   func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
     guard !isRunning else {
-      throw EngineError(.argument, "\(name) is running: a hook cannot run the model it is registered on")
+      throw EngineError(
+        .argument, "\(name) is running: a hook or on_token cannot run the model that calls it")
     }
     isRunning = true
     defer { isRunning = false }

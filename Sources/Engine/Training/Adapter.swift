@@ -89,9 +89,11 @@ public final class Adapter: @unchecked Sendable {
 }
 
 extension Model {
-  /// Lets an adapter take part in every forward pass from now on, after those attached before. Throws `.argument` where
-  /// it is attached already or was made for another model.
+  /// Lets an adapter take part in every forward pass from now on, after those attached before; between two tokens of a
+  /// generation, from the next one on. Throws `.argument` where it is attached already or was made for another model,
+  /// and in a hook or in training.
   public func attach(_ adapter: Adapter) throws {
+    try checkAdaptersMayChange()
     guard !adapters.contains(where: { $0 === adapter }) else {
       throw EngineError(.argument, "this adapter is attached to \(name) already")
     }
@@ -99,13 +101,29 @@ extension Model {
     setAdapters(adapters + [adapter])
   }
 
-  /// Removes one adapter, or all. Throws `.argument` where it is not attached.
+  /// Removes one adapter, or all. Throws `.argument` where it is not attached, and in a hook or in training.
   public func detach(_ adapter: Adapter? = nil) throws {
+    try checkAdaptersMayChange()
     guard let adapter else { return setAdapters([]) }
     guard adapters.contains(where: { $0 === adapter }) else {
       throw EngineError(.argument, "this adapter is not attached to \(name)")
     }
     setAdapters(adapters.filter { $0 !== adapter })
+  }
+
+  /// Half a pass with an adapter and half without is a model that nobody meant.
+  private func checkAdaptersMayChange() throws {
+    if decoder.isRunning {
+      throw EngineError(
+        .argument,
+        "\(name) is in the middle of a forward pass: a hook cannot attach or detach adapters; do it between runs, or in "
+          + "on_token, where it counts from the next token on")
+    }
+    if isTraining {
+      throw EngineError(
+        .argument,
+        "\(name) is being trained with its adapters as they were at the start; attach and detach them after it")
+    }
   }
 
   /// Refuses an adapter of another model, by hash where it has one, and by shapes.

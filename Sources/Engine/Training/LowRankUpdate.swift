@@ -76,8 +76,8 @@ final class LowRankUpdate: @unchecked Sendable {
 
   /// Packs A and B again after they changed.
   func refresh() {
-    ck_pack_panels(CK_PANEL_F32, rank, module.inputs, down.value.pointer, downPanels.mutablePointer)
-    ck_pack_panels(CK_PANEL_F32, module.outputs, rank, up.value.pointer, upPanels.mutablePointer)
+    ck_pack_panels(rank, module.inputs, down.value.pointer, downPanels.mutablePointer)
+    ck_pack_panels(module.outputs, rank, up.value.pointer, upPanels.mutablePointer)
   }
 
   /// `scale * x Aᵀ`, `[rows, rank]`.

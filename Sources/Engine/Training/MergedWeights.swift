@@ -98,6 +98,6 @@ extension Model {
     let weights = try DecoderWeights(source, precision: precision == .native ? .f32 : precision)
     return try Model(
       source: source, name: name + "+adapter", weights: weights, template: givenTemplate,
-      hash: Model.hash(baseHash, with: [adapter]))
+      hash: Model.hash(baseHash, with: [adapter]), ancestors: ancestors + [baseHash])
   }
 }

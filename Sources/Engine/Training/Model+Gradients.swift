@@ -86,7 +86,7 @@ struct TrainingBatch {
       let own = prompts[i].tokens, row = tokens.count
       sequences.append(
         BatchSequence(
-          index: i, row: row, span: 0..<own.count, isGenerated: false,
+          index: i, row: row, span: 0..<own.count,
           cache: try KeyValueCache(configuration, positions: own.count, layers: 1)))
       for index in max(1, scoredFrom[i])..<max(1, scoredFrom[i], own.count) {
         scored.append(ScoredRow(row: row + index - 1, target: own[index], weight: weight))

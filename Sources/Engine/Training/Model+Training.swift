@@ -12,7 +12,7 @@ extension Model {
     let kept = precision ?? (self.precision == .native ? .f32 : self.precision)
     return try Model(
       source: source, name: name, weights: try DecoderWeights(source, precision: kept), template: givenTemplate,
-      hash: baseHash)
+      hash: baseHash, ancestors: ancestors + [baseHash])
   }
 
   /// Gives a model whose weights were trained a hash of its own.

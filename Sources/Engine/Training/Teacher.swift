@@ -23,7 +23,7 @@ final class Teacher {
     let c = model.configuration, d = c.dModel, decoder = model.decoder
     let sequences = try batch.sequences.map {
       BatchSequence(
-        index: $0.index, row: $0.row, span: $0.span, isGenerated: false,
+        index: $0.index, row: $0.row, span: $0.span,
         cache: try KeyValueCache(c, positions: $0.span.count, layers: 1))
     }
     try model.exclusively { try decoder.forward(batch.tokens, sequences, plan: nil) }

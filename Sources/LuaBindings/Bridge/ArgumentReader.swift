@@ -101,11 +101,21 @@ public struct ArgumentReader {
 
   // MARK: Tables
 
-  /// Entries 1 to n of a list.
+  /// Entries 1 to n of a list. Throws on any other key: it would be passed over.
   public func list<T>(_ element: (ArgumentReader) throws -> T) throws -> [T] {
     guard type == LUA_TTABLE else { throw mismatch("a list") }
     let count = Int(clamping: lua_rawlen(stack.pointer, index))
     guard lua_checkstack(stack.pointer, 16) != 0 else { throw error("nested too deeply") }
+    if act_stray_key(stack.pointer, index, lua_Integer(count)) {
+      defer { stack.pop() }
+      guard lua_isinteger(stack.pointer, -1) != 0 else {
+        let key = lua_type(stack.pointer, -1) == LUA_TSTRING ? "'\(stack.string(at: -1))'" : stack.found(at: -1)
+        throw error("unknown key \(key): the entries of a list have no names")
+      }
+      throw error(
+        "the entries of a list count from 1 without gaps, found entry \(lua_tointegerx(stack.pointer, -1, nil)) beside "
+          + "\(count) of them")
+    }
     var values: [T] = []
     values.reserveCapacity(count)
     let top = stack.top
@@ -145,6 +155,17 @@ public struct ArgumentReader {
       return nil
     }
     return ArgumentReader(stack: stack, index: -1) { "\(label()), entry \(place)" }
+  }
+
+  /// Throws on keys that are none of `known`, with the nearest of them, and on list entries.
+  public func checkKeys(_ known: [String]) throws {
+    guard listCount == 0 else {
+      throw error("takes named values (\(known.joined(separator: ", "))), found a list entry")
+    }
+    for name in try fieldNames() where !known.contains(name) {
+      let near = suggestion(for: name, in: known)
+      throw error("unknown key '\(name)'\(near.isEmpty ? "; known: \(known.joined(separator: ", "))" : near)")
+    }
   }
 
   /// Names of the string keys, sorted; throws beyond `limit` keys or on a key that is no string (list entries aside

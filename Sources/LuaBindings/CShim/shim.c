@@ -284,6 +284,18 @@ int act_keys(lua_State *L, int index, int limit) {
   return act_pcall(L, 2, 2);
 }
 
+bool act_stray_key(lua_State *L, int index, lua_Integer count) {
+  index = lua_absindex(L, index);
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    lua_pop(L, 1);
+    if (!lua_isinteger(L, -1)) return true;
+    lua_Integer key = lua_tointeger(L, -1);
+    if (key < 1 || key > count) return true;
+  }
+  return false;
+}
+
 static int hash_piece(lua_State *L, const void *bytes, size_t count, void *context) {
   (void)L;
   uint64_t hash = *(uint64_t *)context;

@@ -79,7 +79,7 @@ public struct TransferMap: Sendable {
     let site = Site(rawValue: card.site) ?? .residPost
     var origin = vector.origin
     origin.method += " mapped (\(card.options.method.rawValue), \(mode.rawValue))"
-    origin.model = card.target.model
+    (origin.model, origin.modelHint) = (card.target.model, nil)
     origin.maskedDimensions = card.target.maskedDimensions
     let result: SteeringVector
     switch mode {

@@ -3,6 +3,10 @@ import Engine
 /// Control vectors as llama.cpp keeps them: a GGUF file of tensors `direction.N`, N from 1, each `[d]`; `direction.N`
 /// is added to the output of block N (counted from 0), which is `resid_post` of layer N. Block 0 cannot have one.
 public enum ControlVectorFile {
+  private static let ownerKey = "acthost.model_name"
+  private static let hashKey = "acthost.model_hash"
+  private static let ancestorsKey = "acthost.model_ancestors"
+
   /// Reads a file of control vectors. Throws `.missing`, or `.file` where it holds none or they do not fit together.
   public static func read(_ path: String) throws -> Directions {
     let file = try GGUFFile(path: path)
@@ -20,9 +24,19 @@ public enum ControlVectorFile {
     let widths = Set(byLayer.values.map(\.count))
     guard widths.count == 1 else { throw fault("their widths differ: \(widths.sorted())") }
     let layers = byLayer.keys.sorted()
+    var origin = VectorOrigin(method: "control vector")
+    let hint = try? file.string("controlvector.model_hint")
+    if let hint, let name = try? file.string(ownerKey), let hash = try? file.string(hashKey) {
+      let ancestors = (try? file.string(ancestorsKey)) ?? ""
+      origin.model = ModelIdentity(
+        name: name, hash: hash, ancestors: ancestors.split(separator: ",").prefix(64).map(String.init),
+        architecture: hint)
+    } else {
+      origin.modelHint = hint
+    }
     let vectors = try layers.compactMap { layer in
       try byLayer[layer].map {
-        try SteeringVector(direction: $0, layer: layer, origin: VectorOrigin(method: "control vector"))
+        try SteeringVector(direction: $0, layer: layer, origin: origin)
       }
     }
     return Directions(site: .residPost, layers: layers, positions: [.all], vectors: vectors)
@@ -57,17 +71,28 @@ public enum ControlVectorFile {
       throw EngineError(.shape, "control vectors of one file have one width, not \(widths.sorted())")
     }
     let layers = byLayer.keys.sorted()
-    let hint = vectors.first?.origin.model?.name ?? "unknown"
+    let origin = vectors[0].origin
+    for vector in vectors where vector.origin.model != origin.model {
+      throw EngineError(.argument, "control vectors of one file belong to one model")
+    }
+    // llama.cpp compares the hint with its architecture's name. Other keys are ours: it passes over them.
+    let hint = origin.model?.architecture ?? origin.model?.name ?? origin.modelHint ?? "unknown"
+    var own: [(key: String, value: String)] = []
+    if let model = origin.model, model.architecture != nil {
+      own = [(ownerKey, model.name), (hashKey, model.hash)]
+      own.append((ancestorsKey, (model.ancestors ?? []).joined(separator: ",")))
+    }
     var writer = Writer()
     writer.bytes += Array("GGUF".utf8)
     writer.integer(UInt32(3))
     writer.integer(UInt64(layers.count))
-    writer.integer(UInt64(3))
+    writer.integer(UInt64(3 + own.count))
     writer.entry("general.architecture", "controlvector")
     writer.entry("controlvector.model_hint", hint)
     writer.string("controlvector.layer_count")
     writer.integer(UInt32(4))  // uint32
     writer.integer(UInt32(clamping: layers.count))
+    for (key, value) in own { writer.entry(key, value) }
     var offset = 0
     for layer in layers {
       let count = byLayer[layer]?.count ?? 0

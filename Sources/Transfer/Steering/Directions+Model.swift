@@ -1,7 +1,11 @@
 import Engine
 
 extension Model {
-  public var identity: ModelIdentity { ModelIdentity(name: name, hash: hash) }
+  public var identity: ModelIdentity {
+    ModelIdentity(
+      name: name, hash: hash, ancestors: ([baseHash] + ancestors).filter { $0 != hash },
+      architecture: architectureNames[0])
+  }
 }
 
 /// Where in a model activations are read, for the methods that make vectors of them.

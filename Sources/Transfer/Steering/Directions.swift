@@ -60,6 +60,32 @@ public struct Directions: Sendable {
     return vectors[row * positions.count + column]
   }
 
+  /// Every vector, layer by layer, position by position.
+  public var all: [SteeringVector] { vectors }
+
+  /// The vectors of one of the positions, at every layer. Throws `.position`, naming what there is.
+  public func at(position: PositionSelector) throws -> Directions {
+    Directions(
+      site: site, layers: layers, positions: [position], vectors: try layers.map { try at($0, position: position) })
+  }
+
+  /// The same layers and positions with other vectors.
+  public func mapping(_ body: (SteeringVector) throws -> SteeringVector) rethrows -> Directions {
+    Directions(site: site, layers: layers, positions: positions, vectors: try vectors.map(body))
+  }
+
+  /// Vector by vector. Throws `.argument` where layers or positions differ.
+  public func combined(
+    with other: Directions, _ body: (SteeringVector, SteeringVector) throws -> SteeringVector
+  ) throws -> Directions {
+    guard layers == other.layers, positions.map(\.fileText) == other.positions.map(\.fileText) else {
+      throw EngineError(.argument, "directions are combined layer by layer, and these have other layers or positions")
+    }
+    return Directions(
+      site: site, layers: layers, positions: positions,
+      vectors: try zip(vectors, other.vectors).map { try body($0, $1) })
+  }
+
   private static func list(_ names: [String]) -> String {
     names.count <= 12 ? names.joined(separator: ", ") : "\(names[0]), \(names[1]), ... \(names[names.count - 1])"
   }

@@ -5,11 +5,12 @@ import Foundation
 public struct RefusalCandidate: Sendable, Equatable {
   public let layer: Int
   public let position: Int
-  /// Mean refusal score of harmful prompts with the direction ablated everywhere: low is good.
+  /// Mean refusal score of harmful prompts with the direction ablated everywhere: low is good. Not a number where that
+  /// was not asked, as the direction does not induce refusal.
   public let refusal: Double
   /// Mean refusal score of harmless prompts with the direction added at its layer: must be above 0.
   public let steering: Double
-  /// Divergence of the next-token distribution on harmless prompts with the direction ablated.
+  /// Divergence of the next-token distribution on harmless prompts with the direction ablated; not a number as above.
   public let divergence: Double
 
   public init(layer: Int, position: Int, refusal: Double, steering: Double, divergence: Double) {
@@ -47,6 +48,8 @@ public struct RefusalDirection: Sendable {
     public var positions: [Int]?
     /// Layers, of which those in the last fifth are left out; nil: all.
     public var layers: [Int]?
+    /// Whether ablation is judged for candidates, too, that do not induce refusal when added and so cannot be chosen.
+    public var judgesAll = false
 
     public init(refusalTokens: [Int]) { self.refusalTokens = refusalTokens }
   }
@@ -79,18 +82,22 @@ public struct RefusalDirection: Sendable {
       at: ReadingPlace(site: .residPre, layers: layers, positions: positions.map { .index($0) }),
       masked: options.masked,
       template: template)
-    let judge = try RefusalJudge(model, prompts, tokens: options.refusalTokens)
-    var candidates: [RefusalCandidate] = []
-    for (row, position) in positions.enumerated() {
-      for (column, layer) in layers.enumerated() {
-        try Interrupt.check()
+    let judge = try RefusalJudge(model, prompts, layers: layers, tokens: options.refusalTokens)
+    var found: [(layer: Int, position: Int, direction: Tensor)] = []
+    for position in positions {
+      for layer in layers {
         let vector = try directions.at(layer, position: .index(position))
         // At layer 0 the template's rows are the same in every prompt: no direction.
-        if vector.norm > 0 {
-          candidates.append(try judge.judge(vector.direction, layer: layer, position: position))
-        }
-        try progress(row * layers.count + column + 1, positions.count * layers.count)
+        if vector.norm > 0 { found.append((layer, position, vector.direction)) }
       }
+    }
+    var candidates: [RefusalCandidate] = []
+    for (done, candidate) in found.enumerated() {
+      try Interrupt.check()
+      candidates.append(
+        try judge.judge(
+          candidate.direction, layer: candidate.layer, position: candidate.position, ablatesAlways: options.judgesAll))
+      try progress(done + 1, found.count)
     }
     let passing = candidates.filter { $0.passes(options.divergenceLimit) }
     guard let best = passing.min(by: { $0.refusal < $1.refusal }) else {
@@ -157,75 +164,22 @@ public struct RefusalDirection: Sendable {
 
   private static func nothingPasses(_ candidates: [RefusalCandidate], _ limit: Double) -> EngineError {
     let inducing = candidates.filter { $0.passes(.infinity) }.sorted { $0.divergence < $1.divergence }
-    let best = inducing.isEmpty ? candidates.sorted { $0.steering > $1.steering } : inducing
-    let lines = best.prefix(3).map { candidate in
+    guard !inducing.isEmpty else {
+      let best = candidates.sorted { $0.steering > $1.steering }.prefix(3).map {
+        "layer \($0.layer) at \($0.position) (steering \(numberText($0.steering)))"
+      }
+      return EngineError(
+        .argument,
+        "refusal_direction: adding any of the \(candidates.count) candidates does not induce refusal; nearest: "
+          + best.joined(separator: ", "))
+    }
+    let lines = inducing.prefix(3).map { candidate in
       "layer \(candidate.layer) at \(candidate.position) (refusal \(numberText(candidate.refusal)), steering "
         + "\(numberText(candidate.steering))) needs kl_limit \(numberText(candidate.divergence))"
-        + (candidate.steering < 0 ? ", and adding it does not induce refusal" : "")
     }
     return EngineError(
       .argument,
       "refusal_direction: none of \(candidates.count) candidates passes kl_limit = \(limit) and induces "
         + "refusal; nearest: \(lines.joined(separator: "; "))")
   }
-}
-
-/// Scores candidates against the model as it is.
-private struct RefusalJudge {
-  let model: Model, prompts: RefusalDirection.Prompts, tokens: [Int]
-  /// Next-token distribution on harmless validation prompts, `[vocab]` each.
-  private let baseline: [Tensor]
-
-  init(_ model: Model, _ prompts: RefusalDirection.Prompts, tokens: [Int]) throws {
-    (self.model, self.prompts, self.tokens) = (model, prompts, tokens)
-    baseline = try model.run(prompts.harmlessValidation, logits: .last).compactMap { try $0.logits?.softmax() }
-  }
-
-  func judge(_ direction: Tensor, layer: Int, position: Int) throws -> RefusalCandidate {
-    let everywhere = (0..<model.configuration.layerCount).flatMap { layer in
-      [Site.residPre, .attnOut, .mlpOut].map { Intervention.Place(site: $0, layer: layer) }
-    }
-    let ablation = Intervention(kind: "ablate", places: everywhere, effect: .ablate(direction))
-    let ablated = try applying(ablation) {
-      try model.run(prompts.harmfulValidation + prompts.harmlessValidation, logits: .last).compactMap(\.logits)
-    }
-    let addition = Intervention(
-      kind: "add", places: [.init(site: .residPre, layer: layer)],
-      effect: .add(direction, coefficient: 1, scale: .raw))
-    let steered = try applying(addition) {
-      try RefusalDirection.scores(model, prompts.harmlessValidation, tokens: tokens)
-    }
-    let count = prompts.harmfulValidation.count
-    return RefusalCandidate(
-      layer: layer, position: position,
-      refusal: mean(try ablated[..<count].map { try refusalScore($0, tokens: tokens) }), steering: mean(steered),
-      divergence: divergence(Array(ablated[count...])))
-  }
-
-  private func applying<Result>(_ intervention: Intervention, _ body: () throws -> Result) throws -> Result {
-    let id = try model.interventions.register(intervention)
-    defer { model.interventions.remove(id) }
-    return try body()
-  }
-
-  /// Mean over prompts of `sum p0 (log(p0 + 1e-6) - log(p1 + 1e-6))`, as the paper's code computes it.
-  private func divergence(_ logits: [Tensor]) -> Double {
-    var sums = Array(repeating: 0.0, count: logits.count)
-    sums.withUnsafeMutableBufferPointer { sums in
-      let target = sums.baseAddress!
-      parallel(logits.count) { row in
-        let p = baseline[row].pointer, x = logits[row].pointer, count = logits[row].count
-        let normaliser = logSumExp(x, count)
-        var sum = 0.0
-        for i in 0..<count {
-          let p0 = Double(p[i])
-          sum += p0 * (log(p0 + 1e-6) - log(exp(Double(x[i]) - normaliser) + 1e-6))
-        }
-        target[row] = sum
-      }
-    }
-    return mean(sums)
-  }
-
-  private func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
 }

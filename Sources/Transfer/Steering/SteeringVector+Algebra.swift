@@ -43,6 +43,12 @@ extension SteeringVector {
     guard left.width == right.width else {
       throw EngineError(.shape, "\(method) of steering vectors: widths \(left.width) and \(right.width) differ")
     }
+    if let owner = left.origin.model, let other = right.origin.model, !owner.isRelated(to: other) {
+      throw EngineError(
+        .argument,
+        "\(method) of steering vectors: one belongs to \(owner.name) with hash \(owner.hash.prefix(12)), the other to "
+          + "\(other.name) with hash \(other.hash.prefix(12)); map:vector(v) carries one over to the other's model")
+    }
     let agree = left.site == right.site && left.layer == right.layer
     let masked = Set(right.origin.maskedDimensions)
     return try SteeringVector(
@@ -50,7 +56,8 @@ extension SteeringVector {
       layer: agree ? left.layer : nil,
       position: left.position == right.position ? left.position : nil, stream: agree ? left.stream : nil,
       origin: VectorOrigin(
-        method: method, model: left.origin.model == right.origin.model ? left.origin.model : nil,
+        method: method, model: left.origin.model ?? right.origin.model,
+        modelHint: left.origin.modelHint ?? right.origin.modelHint,
         template: left.origin.template == right.origin.template ? left.origin.template : nil,
         maskedDimensions: left.origin.maskedDimensions.filter(masked.contains)))
   }

@@ -10,6 +10,9 @@ extension SteeringVector {
     metadata["position"] = position?.fileText
     metadata["model_name"] = origin.model?.name
     metadata["model_hash"] = origin.model?.hash
+    metadata["model_ancestors"] = origin.model?.ancestors?.joined(separator: ",")
+    metadata["model_architecture"] = origin.model?.architecture
+    metadata["model_hint"] = origin.modelHint
     metadata["template"] = origin.template
     metadata["n_positive"] = origin.positiveCount.map(String.init)
     metadata["n_negative"] = origin.negativeCount.map(String.init)
@@ -58,8 +61,12 @@ extension SteeringVector {
     }
     var origin = VectorOrigin(method: metadata["method"] ?? "unknown", maskedDimensions: masked)
     if let name = metadata["model_name"], let hash = metadata["model_hash"] {
-      origin.model = ModelIdentity(name: name, hash: hash)
+      origin.model = ModelIdentity(
+        name: name, hash: hash,
+        ancestors: metadata["model_ancestors"].map { $0.split(separator: ",").prefix(64).map(String.init) },
+        architecture: metadata["model_architecture"])
     }
+    origin.modelHint = metadata["model_hint"]
     origin.template = metadata["template"]
     origin.positiveCount = try number("n_positive")
     origin.negativeCount = try number("n_negative")

@@ -5,10 +5,22 @@ public struct ModelIdentity: Sendable, Equatable, Codable {
   public let name: String
   /// Hex of the weights' content.
   public let hash: String
+  /// Hashes of models that its weights come from: base model, and what that was trained or merged from.
+  public let ancestors: [String]?
+  /// As control vector files name it.
+  public let architecture: String?
 
-  public init(name: String, hash: String) {
+  public init(name: String, hash: String, ancestors: [String]? = nil, architecture: String? = nil) {
     self.name = name
     self.hash = hash
+    self.ancestors = ancestors
+    self.architecture = architecture
+  }
+
+  /// Whether one comes from the other, or both from a third by training, merging, saving or attached adapters: their
+  /// activations have the same axes.
+  public func isRelated(to other: ModelIdentity) -> Bool {
+    !Set([hash] + (ancestors ?? [])).isDisjoint(with: [other.hash] + (other.ancestors ?? []))
   }
 }
 
@@ -17,6 +29,8 @@ public struct VectorOrigin: Sendable, Equatable {
   /// `mean_difference`, `prompt_difference`, ...; sums and products say so.
   public var method: String
   public var model: ModelIdentity?
+  /// What a control vector's file says it is for, where it does not name the model.
+  public var modelHint: String?
   /// Name of the chat template its prompts were wrapped in; nil for plain text.
   public var template: String?
   public var positiveCount: Int?
@@ -26,11 +40,13 @@ public struct VectorOrigin: Sendable, Equatable {
   public var maskedDimensions: [Int]
 
   public init(
-    method: String, model: ModelIdentity? = nil, template: String? = nil, positiveCount: Int? = nil,
+    method: String, model: ModelIdentity? = nil, modelHint: String? = nil, template: String? = nil,
+    positiveCount: Int? = nil,
     negativeCount: Int? = nil, seed: Int? = nil, maskedDimensions: [Int] = []
   ) {
     self.method = method
     self.model = model
+    self.modelHint = modelHint
     self.template = template
     self.positiveCount = positiveCount
     self.negativeCount = negativeCount

@@ -7,12 +7,15 @@
 #include <stdint.h>
 #include "activation.h"
 #include "backward.h"
+#include "blocks.h"
+#include "cpu.h"
 #include "dequant.h"
 #include "encode.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"
 #include "quantized.h"
+#include "weights.h"
 
 // ---- pool.c: the engine's one thread pool -------------------------------------------------------------------------
 typedef void (*ck_task)(void *context, size_t index);
@@ -37,10 +40,6 @@ int ck_interrupt_requests(void);
 enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_USES };
 /// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
 void *ck_scratch(enum ck_scratch_use use, size_t bytes);
-
-/// Whether the CPU has AVX-512, and whether it multiplies bf16 itself.
-bool ck_has_avx512(void);
-bool ck_has_bf16(void);
 
 // ---- rows.c: work on rows of activations -------------------------------------------------------------------------
 
@@ -127,10 +126,12 @@ void ck_gated_reference(size_t rows, size_t d, const float *gate, size_t ldg, co
                         size_t ldo, enum ck_activation activation);
 
 // ---- peak.c: what this machine can do, measured ---------------------------------------------------------------------
-/// Multiply-adds (counted as 2) per second of one thread for about `seconds`, all in registers.
+/// Multiply-adds (counted as 2) per second of one thread, all in registers: the median of bursts over `seconds`.
 double ck_fma_peak(double seconds);
-/// The same of bf16 products with float32 sums; 0 where the CPU has no instructions for them.
+/// The same of bf16 products with float32 sums, and of 8-bit products with integer sums; 0 where the CPU has no
+/// instructions for them.
 double ck_bf16_peak(double seconds);
+double ck_int8_peak(double seconds);
 /// Sums `bytes` of memory (a multiple of 64): for read bandwidth.
 float ck_read(const float *data, size_t bytes);
 

@@ -1,25 +1,24 @@
-// Weight matrices [outputs, inputs] as panels: 16 outputs at a time, input by input, so that y = x wᵀ reads them once
-// from end to end. A panel is [inputs, 16]; outputs beyond the last are zero.
+// Matrices [outputs, inputs] of float32 that change from run to run (keys and values, adapters, gradients) as panels: 16
+// outputs at a time, input by input. A panel is [inputs, 16]; outputs beyond the last are zero. Weights have panels of
+// their own (weights.h).
 #ifndef CK_PANELS_H
 #define CK_PANELS_H
 #include <stddef.h>
 #include <stdint.h>
 
 enum { CK_PANEL = 16 };
-enum ck_panel_type { CK_PANEL_F32 = 0, CK_PANEL_BF16 = 1 };
 
-/// Packs weight rows [rows, k] into panels of the type; rows beyond the last are zero. bf16 rounds to nearest even.
-void ck_pack_panels(enum ck_panel_type type, size_t rows, size_t k, const float *weights, void *panels);
+/// Packs rows [rows, k] into panels; rows beyond the last are zero.
+void ck_pack_panels(size_t rows, size_t k, const float *x, float *panels);
 /// y [m, columns] = x [m, k] wᵀ, products summed input by input in float32: a row's result does not depend on m.
-void ck_panel_multiply(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
-                       const void *panels, float *y, size_t ldy);
+void ck_panel_multiply(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels, float *y,
+                       size_t ldy);
 /// The same, added to what y holds.
-void ck_panel_multiply_add(enum ck_panel_type type, size_t m, size_t columns, size_t k, const float *x, size_t ldx,
-                           const void *panels, float *y, size_t ldy);
+void ck_panel_multiply_add(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels, float *y,
+                           size_t ldy);
 /// Packs the columns of x [k, n] as the outputs of panels with `total` inputs, of which these are the ones from `first`
 /// on: a product with them is one with x itself instead of its transpose.
-void ck_pack_columns(enum ck_panel_type type, size_t first, size_t k, size_t n, const float *x, size_t ldx, size_t total,
-                     void *panels);
+void ck_pack_columns(size_t first, size_t k, size_t n, const float *x, size_t ldx, size_t total, float *panels);
 /// y [m, columns] = xᵀ b for x [k, m] and b [k, columns] packed by ck_pack_columns in float32; with `add`, added to y.
 /// Sums run over k in order, whatever m is.
 void ck_panel_multiply_transposed(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels,

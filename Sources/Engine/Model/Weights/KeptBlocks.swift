@@ -53,6 +53,7 @@ extension Model {
     let text = "\(baseHash) layers \(blocks)"
     return try Model(
       source: source, name: "\(name):\(blocks.count)", weights: try DecoderWeights(source, precision: precision),
-      template: givenTemplate, hash: SHA256.hex(of: Array(text.utf8)))
+      template: givenTemplate, hash: SHA256.hex(of: Array(text.utf8)),
+      ancestors: [])  // its layers are others: a vector of layer 12 is none of its layer 12
   }
 }

@@ -1,38 +1,32 @@
 import CKernels
 
-/// A weight matrix as panels of 16 outputs (`ck_panel_multiply`), in float32 or bf16.
+/// A weight matrix in panels of 32 outputs (`weights.h`), in float32 or bf16.
 final class PanelMatrix: WeightMatrix {
   enum Element: Sendable {
     case f32, bf16
 
-    var bytes: Int { self == .f32 ? 4 : 2 }
-    var kernel: ck_panel_type { self == .f32 ? CK_PANEL_F32 : CK_PANEL_BF16 }
+    var type: ck_weight_type { self == .f32 ? CK_WEIGHT_F32 : CK_WEIGHT_BF16 }
   }
 
   let outputs: Int
   let inputs: Int
-  private let element: Element
+  private let type: ck_weight_type
   private let memory: WeightMemory
-
-  /// Rows of x that are rounded to bf16 together.
-  private static let roundedRows = 1024
 
   var byteCount: Int { memory.byteCount }
 
   init(_ element: Element, outputs: Int, inputs: Int, fill: WeightFill) throws {
     try checkShape(outputs: outputs, inputs: inputs)
-    self.element = element
-    self.outputs = outputs
-    self.inputs = inputs
-    let width = Int(CK_PANEL), panels = (outputs + width - 1) / width, panelBytes = width * inputs * element.bytes
-    memory = try WeightMemory(panels * panelBytes)
-    let failure = FirstError(), step = max(1, 8192 / inputs), base = memory.base
-    parallel((panels + step - 1) / step) { part in
-      let first = part * step * width, last = min(outputs, first + step * width)
+    let type = element.type, width = Int(CK_WIDTH), panels = (outputs + width - 1) / width
+    (self.type, self.outputs, self.inputs) = (type, outputs, inputs)
+    memory = try WeightMemory(ck_weight_bytes(type, outputs, inputs))
+    let failure = FirstError(), base = memory.base, step = max(1, 8192 / inputs) * width
+    parallel((panels * width + step - 1) / step) { part in
+      let first = part * step, last = min(outputs, first + step)
       let rows = ck_scratch(CK_SCRATCH_WEIGHTS, (last - first) * inputs * 4).bindMemory(to: Float.self, capacity: 1)
       failure.catching {
         try fill(first..<last, rows)
-        ck_pack_panels(element.kernel, last - first, inputs, rows, base + first / width * panelBytes)
+        ck_pack_weights(type, last - first, inputs, rows, base + ck_weight_bytes(type, first, inputs))
       }
     }
     try failure.rethrow()
@@ -40,42 +34,56 @@ final class PanelMatrix: WeightMatrix {
 
   /// The transpose of a matrix `[inputs, outputs]` of a checkpoint, read a stretch of rows at a time.
   init(transposing source: MatrixRows, _ element: Element) throws {
-    self.element = element
+    let type = element.type
+    self.type = type
     outputs = source.inputs
     inputs = source.outputs
-    let width = Int(CK_PANEL), panels = (outputs + width - 1) / width, total = inputs, columns = outputs
-    memory = try WeightMemory(panels * width * inputs * element.bytes)
-    let failure = FirstError(), base = memory.base, step = max(1, min(256, (1 << 18) / columns))
-    parallel((inputs + step - 1) / step) { part in
+    memory = try WeightMemory(ck_weight_bytes(type, outputs, inputs))
+    let total = inputs, columns = outputs, failure = FirstError(), base = memory.base
+    let step = max(2, min(256, (1 << 18) / columns / 2 * 2))
+    parallel((total + step - 1) / step) { part in
       let rows = part * step..<min(total, (part + 1) * step)
       let values = ck_scratch(CK_SCRATCH_WEIGHTS, rows.count * columns * 4).bindMemory(to: Float.self, capacity: 1)
       failure.catching {
         try source.read(rows, into: values)
-        ck_pack_columns(element.kernel, rows.lowerBound, rows.count, columns, values, columns, total, base)
+        ck_pack_weight_columns(type, rows.lowerBound, rows.count, columns, values, columns, total, base)
       }
     }
     try failure.rethrow()
   }
 
   func multiply(_ x: UnsafePointer<Float>, rows: Int, ldx: Int, into y: UnsafeMutablePointer<Float>, ldy: Int) {
-    guard element == .bf16 else { return product(x, rows, ldx, y, ldy) }
-    let inputs = inputs
-    for first in stride(from: 0, to: rows, by: PanelMatrix.roundedRows) {
-      let count = min(PanelMatrix.roundedRows, rows - first)
-      let rounded = ck_scratch(CK_SCRATCH_ROUNDED, count * inputs * 4).bindMemory(to: Float.self, capacity: 1)
-      parallelRanges(count, minimum: 16) { range in
-        for row in range { ck_round_bf16(inputs, x + (first + row) * ldx, rounded + row * inputs) }
-      }
-      product(rounded, count, inputs, y + first * ldy, ldy)
+    if rows == 1 && type == CK_WEIGHT_F32 { return product(x, RowBlocks(1), y, ldy) }
+    let floats = ck_packed_row(type, inputs)
+    for first in stride(from: 0, to: rows, by: RowBlocks.together) {
+      let blocks = RowBlocks(min(RowBlocks.together, rows - first))
+      let packed = ck_scratch(CK_SCRATCH_ROUNDED, blocks.rows * floats * 4).bindMemory(to: Float.self, capacity: 1)
+      pack(x + first * ldx, ldx, blocks, into: packed)
+      product(packed, blocks, y + first * ldy, ldy)
+    }
+  }
+
+  private func pack(
+    _ x: UnsafePointer<Float>, _ ldx: Int, _ blocks: RowBlocks, into packed: UnsafeMutablePointer<Float>
+  ) {
+    let floats = ck_packed_row(type, inputs)
+    blocks.forEachStrip(of: { ck_strips(type, $0) }, isSmall: blocks.rows * inputs < 1 << 15) { rows, strips in
+      ck_pack_rows(
+        type, rows.count, inputs, x + rows.lowerBound * ldx, ldx, strips.lowerBound, strips.upperBound,
+        packed + rows.lowerBound * floats)
     }
   }
 
   private func product(
-    _ x: UnsafePointer<Float>, _ rows: Int, _ ldx: Int, _ y: UnsafeMutablePointer<Float>, _ ldy: Int
+    _ packed: UnsafePointer<Float>, _ blocks: RowBlocks, _ y: UnsafeMutablePointer<Float>, _ ldy: Int
   ) {
-    PanelProduct.multiply(
-      x, rows: rows, ldx: ldx, panels: memory.base, outputs: outputs, inputs: inputs, element: element, into: y,
-      ldy: ldy)
+    let width = Int(CK_WIDTH), panels = (outputs + width - 1) / width, floats = ck_packed_row(type, inputs)
+    blocks.forEachSlice(of: panels) { slice, rows in
+      let column = slice.lowerBound * width, columns = min(self.outputs, slice.upperBound * width) - column
+      ck_multiply_packed(
+        self.type, rows.count, columns, self.inputs, packed + rows.lowerBound * floats,
+        self.memory.base + ck_weight_bytes(self.type, column, self.inputs), y + rows.lowerBound * ldy + column, ldy, 0)
+    }
   }
 }
 

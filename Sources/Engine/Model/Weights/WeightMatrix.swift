@@ -36,13 +36,9 @@ extension WeightPrecision {
     return try pack(outputs: rows.outputs, inputs: rows.inputs) { try rows.read($0, into: $1) }
   }
 
-  /// Packs weights that `fill` writes. oneDNN where the CPU has instructions that its packed products use; with AVX2
-  /// alone it falls back on a general product, which `PanelMatrix` beats.
+  /// Packs weights that `fill` writes.
   func pack(outputs: Int, inputs: Int, fill: WeightFill) throws -> any WeightMatrix {
-    let isOneDNN = self == .bf16 ? ck_has_bf16() : ck_has_avx512()
-    return isOneDNN
-      ? try OneDNNMatrix(element, outputs: outputs, inputs: inputs, fill: fill)
-      : try PanelMatrix(element, outputs: outputs, inputs: inputs, fill: fill)
+    try PanelMatrix(element, outputs: outputs, inputs: inputs, fill: fill)
   }
 }
 

@@ -84,6 +84,8 @@ int act_gettable(lua_State *L, int index);
 /// Pushes a list of at most `limit` keys of the table at `index` in raw order and the count of all of its keys
 /// (counting stops at 2^31). A Lua status.
 int act_keys(lua_State *L, int index, int limit);
+/// Pushes the first key of a table that is no integer from 1 to `count`; false, with nothing pushed, if there is none.
+bool act_stray_key(lua_State *L, int index, lua_Integer count);
 /// A hash of the code (not the captured values) of the Lua function at `index`; 0 for a C function.
 uint64_t act_code_hash(lua_State *L, int index);
 

@@ -181,6 +181,7 @@ extension OptionReader {
     if name == "y" { return [try series("", try value.list { try $0.number(finite: false) })] }
     if value.listCount > 0 {
       return try value.list { curve in
+        if curve.isTable { try curve.checkKeys(["label", "x", "y"]) }
         guard let label = curve.field("label"), let y = curve.field("y") else {
           throw curve.error("a curve needs label and y")
         }

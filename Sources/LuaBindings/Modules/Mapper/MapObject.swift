@@ -74,13 +74,17 @@ public final class MapObject: LuaObject {
       throw reader.mismatch("a tensor [rows, \(map.card.source.width)]")
     }
     let x = try reader.tensor()
+    do { try x.requireNumbers("x") } catch let failure as EngineError {
+      throw reader.error(failure.message, kind: failure.kind)
+    }
     return call.push(x.rank == 1 && x.count == map.card.source.width ? try map.mapper.row(x) : try map(x))
   }
 
   private static let methodRows: [Function] = [
     Function(
       "vector", "map:vector(v [, { mode =, norm = }])",
-      "The steering vector in the target model, at the map's layer, the target's massive dimensions masked.",
+      "The steering vector in the target model, at the map's layer, the target's massive dimensions masked. Of directions "
+        + "it takes the one of the layer it reads.",
       options: [
         Option(
           "mode", "string", .string("means"), "means: M(mean+) - M(mean-); direct: M(v) - M(0)",
@@ -97,7 +101,12 @@ public final class MapObject: LuaObject {
         """
     ) { call in
       let map = try call.map
-      let vector = try call.argument(1).vector()
+      let reader = call.argument(1), vector: SteeringVector
+      if reader.isObject(DirectionsObject.self) {
+        vector = try reader.object(DirectionsObject.self).directions.at(map.card.source.layer)
+      } else {
+        vector = try reader.vector()
+      }
       let options = try call.options(2)
       let mode = TransferMap.VectorMode(rawValue: try options.choice("mode")) ?? .means
       var norm = TransferMap.VectorNorm.mapped

@@ -71,7 +71,12 @@ extension Module {
         example: "print(metrics.cosine(tensor.from({ 1, 0 }), tensor.from({ 1, 1 })))"
       ) { call in
         try call.limitArguments(2)
-        return call.push(try cosine(try call.argument(1).direction().tensor, try call.argument(2).direction().tensor))
+        let pair = try [1, 2].map { place in
+          let tensor = try call.argument(place).direction().tensor
+          try tensor.requireNumbers("metrics.cosine: argument \(place)")
+          return tensor
+        }
+        return call.push(try cosine(pair[0], pair[1]))
       },
       Function(
         "distinct_words", "metrics.distinct_words(texts)",

@@ -6,20 +6,30 @@ public final class ActivationsObject: LuaObject {
     let site: Site
     let layer: Int?
   }
-  /// In the order they came; `last`: the absolute 1-based position of the last row.
-  private var parts: [Key: [(rows: Tensor, last: Int)]] = [:]
+  private var parts: [Key: [Piece]] = [:]
   let sites: [Site]
+
+  /// What one forward pass gave, and where its rows belong among all.
+  private struct Piece {
+    let tensor: Tensor
+    let slots: [Int]
+    /// Absolute, 1-based.
+    let positions: [Int]
+  }
+  /// Rows of later positions do not count.
+  private var lastPosition = Int.max
 
   init(sites: [Site]) { self.sites = sites }
 
   func add(_ rows: ActivationRows) throws {
-    parts[Key(site: rows.site, layer: rows.layer), default: []].append((try rows.tensor(), rows.positions.last ?? 0))
+    parts[Key(site: rows.site, layer: rows.layer), default: []].append(
+      Piece(tensor: try rows.tensor(), slots: rows.slots, positions: rows.positions))
   }
 
   /// Forgets what came of later steps of a generation, whose tokens are no part of its result.
   func keepRows(through position: Int) {
-    for key in parts.keys { parts[key]?.removeAll { $0.last > position } }
-    parts = parts.filter { !$0.value.isEmpty }
+    lastPosition = position
+    parts = parts.filter { $0.value.contains { $0.positions.contains { $0 <= position } } }
   }
 
   public var summary: String {
@@ -39,34 +49,60 @@ public final class ActivationsObject: LuaObject {
       let place = layer.map { " of layer \($0)" } ?? ""
       throw LuaError("site", "no activations of \(site.rawValue)\(place): \(have)")
     }
-    let rows = found.map(\.rows)
-    let whole = site.isAttentionMatrix ? try joinedMatrices(rows) : try Tensor.concatenated(rows)
-    parts[key] = [(whole, found[found.count - 1].last)]
+    let order = order(found)
+    let whole = try site.isAttentionMatrix ? joinedMatrices(found, order) : joinedRows(found, order)
+    parts[key] = [
+      Piece(
+        tensor: whole, slots: Array(order.indices), positions: order.map { found[$0.piece].positions[$0.row] })
+    ]
+    return whole
+  }
+
+  /// Piece and row of each slot, in order; a row that came again counts.
+  private func order(_ found: [Piece]) -> [(piece: Int, row: Int)] {
+    var places: [Int: (piece: Int, row: Int)] = [:]
+    for (piece, part) in found.enumerated() {
+      for (row, slot) in part.slots.enumerated() where part.positions[row] <= lastPosition {
+        places[slot] = (piece, row)
+      }
+    }
+    return places.sorted { $0.key < $1.key }.map(\.value)
+  }
+
+  /// Whether one piece holds all rows, in order, and no others.
+  private func isWhole(_ found: [Piece], _ order: [(piece: Int, row: Int)]) -> Bool {
+    found.count == 1 && order.count == found[0].slots.count
+      && order.enumerated().allSatisfy { $0.offset == $0.element.row }
+  }
+
+  private func joinedRows(_ found: [Piece], _ order: [(piece: Int, row: Int)]) throws -> Tensor {
+    if isWhole(found, order) { return found[0].tensor }
+    let shape = Array(found[0].tensor.shape.dropFirst()), width = shape.reduce(1, *)
+    let whole = try Tensor(uninitialized: [order.count] + shape)
+    for (row, place) in order.enumerated() {
+      (whole.mutablePointer + row * width).update(
+        from: found[place.piece].tensor.pointer + place.row * width, count: width)
+    }
     return whole
   }
 
   /// `[heads, rows, columns]` of prompt and later steps as one; columns a step did not have yet are zero.
-  private func joinedMatrices(_ found: [Tensor]) throws -> Tensor {
-    if found.count == 1 { return found[0] }
-    let heads = found[0].shape[0], rows = found.reduce(0) { $0 + $1.shape[1] }
-    let columns = found.map { $0.shape[2] }.max() ?? 0
-    var values = [Float](repeating: 0, count: heads * rows * columns)
-    var row = 0
-    for part in found {
-      let source = part.values, width = part.shape[2]
+  private func joinedMatrices(_ found: [Piece], _ order: [(piece: Int, row: Int)]) throws -> Tensor {
+    if isWhole(found, order) { return found[0].tensor }
+    let heads = found[0].tensor.shape[0], columns = order.map { found[$0.piece].tensor.shape[2] }.max() ?? 0
+    let whole = try Tensor.zeros([heads, order.count, columns])
+    for (row, place) in order.enumerated() {
+      let source = found[place.piece].tensor, rows = source.shape[1], width = source.shape[2]
       for head in 0..<heads {
-        for r in 0..<part.shape[1] {
-          let from = (head * part.shape[1] + r) * width, to = (head * rows + row + r) * columns
-          values.replaceSubrange(to..<to + width, with: source[from..<from + width])
-        }
+        (whole.mutablePointer + (head * order.count + row) * columns).update(
+          from: source.pointer + (head * rows + place.row) * width, count: width)
       }
-      row += part.shape[1]
     }
-    return try Tensor(values, shape: [heads, rows, columns])
+    return whole
   }
 
   public static let luaType = ObjectType(
-    "activations", "Captured activations of one sequence, one row per selected position.",
+    "activations", "Captured activations of one sequence, one row per selected position, in the order of pos.",
     methods: [
       Function(
         "at", "acts:at(layer [, site])",
@@ -104,15 +140,18 @@ extension OptionReader {
     _ name: String = "capture", of model: Model, sequences: Int
   ) throws -> (requests: [CaptureRequest], objects: [ActivationsObject]) {
     guard let table = optional(name) else { return ([], []) }
-    let known = ["site", "layers", "layer", "pos"]
-    for name in try table.fieldNames(limit: 100) where !known.contains(name) {
-      throw table.error("unknown key '\(name)'\(suggestion(for: name, in: known)); known: layers, pos, site")
-    }
+    try table.checkKeys(["site", "layer", "layers", "pos"])
     let named = try table.field("site")?.oneOrMany { try $0.site() } ?? [(site: .residPost, layer: nil)]
     let positions = try table.field("pos")?.positions() ?? .all
-    let layers =
-      try (table.field("layers") ?? table.field("layer"))?.layers(of: model)
-      ?? Array(0..<model.configuration.layerCount)
+    if table.field("layer") != nil, table.field("layers") != nil { throw table.error("give layer or layers, not both") }
+    let given = table.field("layer") ?? table.field("layers")
+    if let given {
+      guard named.contains(where: { $0.site.hasLayer && $0.layer == nil }) else {
+        let why = named.contains { $0.layer != nil } ? "the site's name says its layer" : "these sites have no layers"
+        throw given.error(why + "; leave it out", kind: .layer)
+      }
+    }
+    let layers = try given?.layers(of: model) ?? Array(0..<model.configuration.layerCount)
     let objects = (0..<sequences).map { _ in ActivationsObject(sites: named.map(\.site)) }
     let requests = named.map { found in
       CaptureRequest(

@@ -56,9 +56,22 @@ extension ArgumentReader {
       throw error("a message needs role and content")
     }
     for name in names where name != "role" && name != "content" {
+      let near = ChatMessage.usualKeys.contains(name) ? "" : suggestion(for: name, in: ["role"] + ChatMessage.usualKeys)
+      guard near.isEmpty else { throw error("unknown key '\(name)'\(near)") }
       if let value = field(name) { message.fields[name] = try value.templateValue() }
     }
     return message
+  }
+
+  /// Throws where a message has a key of its own that the template never names: nobody would read it.
+  func checkKeys(of messages: [ChatMessage], in template: ChatTemplate) throws {
+    for message in messages {
+      for name in message.fields.keys where !ChatMessage.usualKeys.contains(name) && !template.source.contains(name) {
+        throw error(
+          "unknown key '\(name)' in a message: the template does not read it (it may be one of role, "
+            + ChatMessage.usualKeys.joined(separator: ", ") + ", or what the template names)")
+      }
+    }
   }
 
   /// Descriptions of functions: a list, or its JSON text, which keeps the order of keys.
@@ -78,6 +91,13 @@ extension ArgumentReader {
 
   /// A Lua value as a template sees it: a table with entries 1 to n is a list, else a mapping.
   func templateValue() throws -> JSONValue { try json().inSchemaOrder }
+}
+
+extension ChatMessage {
+  /// What messages have in the formats of Hugging Face and OpenAI, whether a template reads it or not.
+  fileprivate static let usualKeys = [
+    "content", "name", "tool_calls", "tool_call_id", "tool_responses", "reasoning_content", "reasoning", "thinking",
+  ]
 }
 
 extension JSONValue {

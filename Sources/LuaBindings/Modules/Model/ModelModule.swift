@@ -89,8 +89,15 @@ extension Module {
           7 or -2                    one token, negative from the end of the prompt
           { from = 3, to = -1 }      inclusive, either end open
           { match = "text" }         all tokens that cover an occurrence of the text
-          { 1, 4, -1 }               a list
+          { 6, 3, -1, 3 }            a list: its order, with repeats
         A sequence that lacks the position is skipped and counted; if no sequence has it, that is an error.
+        A list is meant as it stands. A capture has its rows in that order, a patch takes them in that order, also where some
+        are of tokens still to be generated. An addition or ablation acts once for each entry, so that a position listed twice
+        is edited twice; a patch, or a function's answer, must have the same row at both places.
+        { match = } looks in the prompt and in what is generated. An occurrence is known when its last token is: tokens it
+        began with, which have been read by then, are read again with the edit (and captured again), so that the result is
+        that of a run over the whole text.
+        Interventions may be registered and removed in a hook or in on_token: from the next token on the list as it is counts.
         """),
     ])
 }

@@ -3,8 +3,23 @@ import Engine
 /// A loaded model as Lua holds it. One Swift model is one Lua value, which keeps its hook functions alive.
 public final class ModelObject: LuaObject {
   public let model: Model
+  /// Functions of hooks, by intervention.
+  var functionKeys: [Int: LuaFunctionKey] = [:]
 
   public init(_ model: Model) { self.model = model }
+
+  /// Removes an intervention and lets go of its function; twice is fine.
+  func removeIntervention(_ id: Int) {
+    model.interventions.remove(id)
+    functionKeys.removeValue(forKey: id)?.remove()
+  }
+
+  /// Removes all interventions.
+  func removeInterventions() {
+    model.interventions.removeAll()
+    for key in functionKeys.values { key.remove() }
+    functionKeys = [:]
+  }
 
   public var summary: String {
     let c = model.configuration
@@ -15,7 +30,8 @@ public final class ModelObject: LuaObject {
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + [hooksRow] + adapterRows,
+    fields: fieldRows,
+    methods: runRows + textRows + measureRows + [chooseRow] + interventionRows + hooksRows + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [
@@ -60,45 +76,6 @@ public final class ScopeObject: LuaObject {
   public static let luaType = ObjectType(
     "scope", "What `steer.with` hands to its function: interventions made on it end with it.",
     methods: ModelObject.interventionRows)
-}
-
-/// A registered intervention.
-public final class InterventionObject: LuaObject {
-  let owner: ModelObject
-  let id: Int
-  private let kind: String
-  var functionKey: LuaFunctionKey?
-
-  init(_ owner: ModelObject, id: Int, kind: String) {
-    self.owner = owner
-    self.id = id
-    self.kind = kind
-  }
-
-  public var summary: String { "intervention \(kind) on \(owner.model.name)" }
-
-  func remove() {
-    owner.model.interventions.remove(id)
-    functionKey?.remove()
-    functionKey = nil
-  }
-
-  public static let luaType = ObjectType(
-    "intervention", "A registered intervention; `local h <close> = m:add{...}` removes it at the end of its block.",
-    methods: [
-      Function(
-        "remove", "h:remove()", "Removes the intervention; twice is fine.", results: "nothing",
-        example:
-          "local m = model.load(\"gemma-3-270m\")\nlocal h = m:add{ dir = tensor.ones(m.d_model), layer = 5 }\nh:remove()"
-      ) { call in
-        try call.this(InterventionObject.self).remove()
-        return 0
-      }
-    ],
-    close: { call in
-      try call.this(InterventionObject.self).remove()
-      return 0
-    })
 }
 
 extension Call {

@@ -12,11 +12,13 @@ extension ArgumentReader {
         "\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text } or a list")
     }
     if listCount > 0 { return .list(try list { try $0.position() }) }
-    let known = ["from", "to", "match"]
-    for name in try fieldNames() where !known.contains(name) {
-      throw error("unknown key '\(name)'\(suggestion(for: name, in: known)); known: from, to, match")
+    try checkKeys(["from", "to", "match"])
+    if let text = field("match") {
+      guard try fieldNames().count == 1 else {
+        throw error("{ match = } stands alone: from and to are not read beside it")
+      }
+      return .match(try text.string())
     }
-    if let text = field("match") { return .match(try text.string()) }
     let from = try field("from")?.position(), to = try field("to")?.position()
     guard from != nil || to != nil else { throw error("an empty table selects nothing") }
     return .range(from: from, to: to)
@@ -47,9 +49,8 @@ extension ArgumentReader {
     if isNumber { return [try checked(self)] }
     guard isTable else { throw mismatch("a layer, a list of layers, { from =, to = } or \"all\"") }
     if listCount > 0 { return try list(checked) }
-    for name in try fieldNames() where name != "from" && name != "to" {
-      throw error("unknown key '\(name)'\(suggestion(for: name, in: ["from", "to"]))")
-    }
+    try checkKeys(["from", "to"])
+    guard try !fieldNames().isEmpty else { throw error("an empty table selects nothing") }
     let from = try field("from").map(checked) ?? 0, to = try field("to").map(checked) ?? count - 1
     guard from <= to else { throw error("from = \(from) is beyond to = \(to)") }
     return Array(from...to)
@@ -83,6 +84,20 @@ extension OptionReader {
     if isPresent("layer"), isPresent("layers") { throw call.error("give layer or layers, not both") }
     return try optional("layer")?.layers(of: model) ?? optional("layers")?.layers(of: model)
   }
+
+  /// `layer` or `layers` as `layers(of:)` reads them, which must not contradict the layer that a site's long name has
+  /// (`blocks.7.hook_resid_post`); for sites without layers they must not be given.
+  func layers(of model: Model, at site: Site, named layer: Int?) throws -> [Int]? {
+    let given = try layers(of: model)
+    guard site.hasLayer || given == nil else {
+      throw call.error("\(site.rawValue) has no layers; leave layer out", kind: .layer)
+    }
+    guard let layer else { return given }
+    guard given == nil || given == [layer] else {
+      throw call.error("the site's name says layer \(layer), and layer = says another; give one of them", kind: .layer)
+    }
+    return [layer]
+  }
 }
 
 /// Options that several rows share.
@@ -99,7 +114,8 @@ enum SharedOptions {
   }
   static let pos = Option(
     "pos", "string, integer, { from =, to = }, { match = } or list", .string("all"),
-    "absolute positions from 1 over prompt and generated tokens; -1 is the last prompt token", choices: positionWords)
+    "absolute positions from 1 over prompt and generated tokens; -1 is the last prompt token; a list means its order, "
+      + "with repeats (see ?positions)", choices: positionWords)
   static let strict = Option("strict", "boolean", .boolean(false), "firing zero times is an error, not a warning")
   static let template = Option(
     "template", "string", .computed("the model's own, else the built-in one of its tokens"),
@@ -119,5 +135,6 @@ enum SharedOptions {
     Option("variables", "table", .none, "names of the template's own, such as enable_thinking"),
   ]
   static let capture = Option(
-    "capture", "{ site = name or list, layers =, pos = }", .none, "activations to keep, interventions included")
+    "capture", "{ site = name or list, layer | layers =, pos = }", .none,
+    "activations to keep, interventions included; acts has rows in the order of pos")
 }

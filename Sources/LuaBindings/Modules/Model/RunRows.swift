@@ -27,7 +27,7 @@ extension ModelObject {
         try model.run(set.prompts, logits: mode, captures: captures, progress: update)
       }
       call.noteWarnings(of: model)
-      let hooks = call.hookTables(of: model)
+      let hooks = call.hookTables(of: try call.this(ModelObject.self))
       let tables = results.enumerated().map { i, result in
         var table: LuaTable = ["tokens": result.tokens, "hooks": hooks]
         if let logits = result.logits { table.set("logits", logits.asLua) }
@@ -124,18 +124,6 @@ extension ModelObject {
     settings.keepsFirstLogits = try options.choice("logits") == "first"
     return settings
   }
-
-  static let hooksRow = Function(
-    "hooks", "m:hooks()",
-    "What every registered intervention did in the last run: how often it fired, rows edited, mean relative change.",
-    results: "list of { kind, site, layer, pos, fired, rows, change }",
-    example: """
-      local m = model.load("smollm2-135m-instruct")
-      local h <close> = m:add{ dir = tensor.ones(m.d_model), layer = 5 }
-      m:run{ prompt = "Hello" }
-      show(m:hooks())
-      """
-  ) { call in call.push(call.hookTables(of: try call.model)) }
 }
 
 extension Call {
@@ -148,30 +136,10 @@ extension Call {
   /// A batch's tables as a list, a single prompt's as itself.
   func push(_ tables: [LuaTable], single: Bool) -> Int { single ? push(tables[0]) : push(tables) }
 
-  /// Interventions that did nothing are said aloud.
   /// What a run has to say beside its results: warnings, and with `--verbose` the memory the model holds.
   func noteWarnings(of model: Model) {
     if Module.isVerbose { state.output.note("\(model.name): \(model.memory.summary)") }
     guard !model.interventions.isEmpty else { return }
     for warning in model.interventions.warnings { state.output.note("warning: " + warning) }
-  }
-
-  func hookTables(of model: Model) -> [LuaTable] {
-    model.interventions.lastReports.map { report in
-      let layers = report.layers
-      var table: LuaTable = [
-        "kind": report.kind, "site": report.site?.rawValue ?? "several", "pos": report.positions.text,
-        "fired": report.fired, "rows": report.rows, "change": report.change,
-      ]
-      if layers.count == 1 {
-        table.set("layer", layers[0])
-      } else if let first = layers.first, let last = layers.last {
-        table.set(
-          "layer",
-          last - first + 1 == layers.count ? "\(first)-\(last)" : layers.map(String.init).joined(separator: ","))
-      }
-      if report.skipped > 0 { table.set("skipped", report.skipped) }
-      return table
-    }
   }
 }

@@ -22,6 +22,7 @@ let renderTemplateRow = Function(
   let template = ChatTemplate(
     text: try options.string("template"), bos: try options.optional("bos_token")?.string(),
     eos: try options.optional("eos_token")?.string())
+  try reader.checkKeys(of: messages, in: template)
   let chat = try template.render(
     messages, generationPrompt: try options.boolean("generation_prompt"), variables: try options.chatVariables())
   return call.push(LuaBytes(chat.text))

@@ -44,12 +44,14 @@ extension ModelObject {
     ) { call in
       let model = try call.model, options = try call.options(2)
       var messages = try call.argument(1).messages()
+      let template = try options.optional("template")?.template(of: model)
+      if let used = template ?? model.template { try call.argument(1).checkKeys(of: messages, in: used) }
       if let system = options.optional("system") {
         messages.insert(ChatMessage(role: "system", content: try system.bytes()), at: 0)
       }
       let chat = try model.renderChat(
         messages, generationPrompt: try options.boolean("generation_prompt"),
-        template: try options.optional("template")?.template(of: model), variables: try options.chatVariables())
+        template: template, variables: try options.chatVariables())
       return call.push(LuaBytes(chat.text))
     },
     Function(

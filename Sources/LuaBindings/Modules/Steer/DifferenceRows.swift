@@ -2,7 +2,7 @@ import Engine
 import Transfer
 
 private let placeOptions = [
-  SharedOptions.site(), SharedOptions.layers(.string("all")), SteerOptions.pos,
+  SharedOptions.site(), SharedOptions.layer, SharedOptions.layers(.string("all")), SteerOptions.pos,
 ]
 
 /// Directions from positive and negative prompts.
@@ -42,7 +42,7 @@ let differenceRows: [Function] = [
     options: [
       Option("positive", "string or token list", .required, "the prompt that is added"),
       Option("negative", "string or token list", .required, "the prompt that is subtracted"), SharedOptions.site(),
-      SharedOptions.layers(.string("all")), SteerOptions.chat(false), SteerOptions.maskMassive,
+      SharedOptions.layer, SharedOptions.layers(.string("all")), SteerOptions.chat(false), SteerOptions.maskMassive,
     ],
     results: "directions; d:at(layer, pos), pos from -n to -1",
     example: """

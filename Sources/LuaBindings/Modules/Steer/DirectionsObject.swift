@@ -17,7 +17,9 @@ public final class DirectionsObject: LuaObject {
   }
 
   public static let luaType = ObjectType(
-    "directions", "Vectors at several layers and positions; `d:at(layer)` is one of them, `show(d:table())` all.",
+    "directions",
+    "Vectors at several layers and positions; `d:at(layer)` is one of them, `show(d:table())` all. Given as `dir =` they act "
+      + "each at its own layer; they are scaled and summed as vectors are, layer by layer.",
     fields: [
       Field("site", "string", "Where they were read.") { $0.push(try $0.directions.site.rawValue) },
       Field("layers", "list", "Layers there are.") { $0.push(try $0.directions.layers) },
@@ -38,6 +40,18 @@ public final class DirectionsObject: LuaObject {
         let directions = try call.directions
         let position = try call.optionalArgument(2)?.positions()
         return call.push(VectorObject(try directions.at(try call.argument(1).integer(), position: position)))
+      },
+      Function(
+        "position", "d:position(pos)", "The directions of one of the positions, at every layer: what dir = takes.",
+        results: "directions",
+        example: """
+          local m = model.load("smollm2-135m-instruct")
+          local d = steer.prompt_difference(m, { positive = "Love", negative = "Hate" })
+          local h <close> = m:add{ dir = d:position(-1), layers = { 6, 7 }, pos = 1 }
+          """
+      ) { call in
+        let position = try call.argument(1).positions()
+        return call.push(DirectionsObject(try call.directions.at(position: position)))
       },
       Function(
         "table", "d:table()",
@@ -66,8 +80,9 @@ public final class DirectionsObject: LuaObject {
       },
       Function(
         "save", "d:save(path [, pos])",
-        "Writes the vectors of all layers from 1 on, at one position, as llama.cpp's control vectors (.gguf).",
-        results: "nothing",
+        "Writes the vectors of all layers from 1 on, at one position, as llama.cpp's control vectors (.gguf). The format has "
+          + "none for resid_post of layer 0: a warning says what was left out.",
+        results: "list of the layers written",
         example: """
           local m = model.load("smollm2-135m-instruct")
           local d = steer.mean_difference(m, { positive = { "I love it" }, negative = { "I hate it" }, chat = false })
@@ -82,14 +97,68 @@ public final class DirectionsObject: LuaObject {
         }
         let position = try call.optionalArgument(2)?.positions()
         let first = directions.site == .residPre ? 2 : 1
-        try ControlVectorFile.write(
-          path, directions.layers.filter { $0 >= first }.map { try directions.at($0, position: position) })
-        return 0
+        let layers = directions.layers.filter { $0 >= first }, lost = directions.layers.filter { $0 < first }
+        let vectors = try layers.map { try directions.at($0, position: position) }
+        if vectors.isEmpty, let only = directions.layers.first {
+          throw call.error(
+            "a .gguf file of control vectors begins at \(directions.site.rawValue) of layer \(first), and these directions end "
+              + "at layer \(directions.layers.last ?? only); d:at(\(only)):save(path) as .safetensors keeps one",
+            kind: .layer)
+        }
+        try ControlVectorFile.write(path, vectors)
+        if !lost.isEmpty {
+          call.state.output.note(
+            "warning: \(path) lacks the direction of layer \(lost.map(String.init).joined(separator: " and ")): llama.cpp's "
+              + "control vectors begin at \(directions.site.rawValue) of layer \(first); d:at(\(lost[0])):save(path) as "
+              + ".safetensors keeps it")
+        }
+        return call.push(layers)
       },
-    ])
+    ], operators: operatorRows)
+
+  private static let sample = """
+    local m = model.load("smollm2-135m-instruct")
+    local d = steer.prompt_difference(m, { positive = "Love", negative = "Hate", layers = { 6, 7 } })
+
+    """
+
+  private static let operatorRows: [Function] = [
+    Function("__add", "d + e", "The sums, layer by layer.", results: "directions", example: sample + "print(d + d)") {
+      call in try call.combined { try $0 + $1 }
+    },
+    Function(
+      "__sub", "d - e", "The differences, layer by layer.", results: "directions", example: sample + "print(d - d)"
+    ) { call in try call.combined { try $0 - $1 } },
+    Function(
+      "__mul", "d * number", "Every vector scaled.", results: "directions", example: sample + "print(2 * d)"
+    ) { call in
+      let (number, other) = call.argument(1).isNumber ? (1, 2) : (2, 1)
+      guard call.argument(number).isNumber else { throw call.error("directions are scaled by a number") }
+      let factor = Float(try call.argument(number).number())
+      let directions = try call.argument(other).object(DirectionsObject.self).directions
+      return call.push(DirectionsObject(try directions.mapping { try $0 * factor }))
+    },
+    Function("__div", "d / number", "Every vector scaled.", results: "directions", example: sample + "print(d / 2)") {
+      call in
+      guard call.argument(2).isNumber else { throw call.error("directions are divided by a number") }
+      let divisor = Float(try call.argument(2).number())
+      let directions = try call.argument(1).object(DirectionsObject.self).directions
+      return call.push(DirectionsObject(try directions.mapping { try $0 / divisor }))
+    },
+    Function("__unm", "-d", "The opposite directions.", results: "directions", example: sample + "print(-d)") { call in
+      let directions = try call.argument(1).object(DirectionsObject.self).directions
+      return call.push(DirectionsObject(try directions.mapping { try -$0 }))
+    },
+  ]
 }
 
 extension Call {
+  fileprivate func combined(_ body: (SteeringVector, SteeringVector) throws -> SteeringVector) throws -> Int {
+    let left = try argument(1).object(DirectionsObject.self).directions
+    let right = try argument(2).object(DirectionsObject.self).directions
+    return push(DirectionsObject(try left.combined(with: right, body)))
+  }
+
   fileprivate var directions: Directions { get throws { try this(DirectionsObject.self).directions } }
 }
 

@@ -21,6 +21,9 @@ let refusalDirectionRow = Function(
     Option(
       "pos", "list of negative integers", .computed("the template after the request"), "positions to try, from the end"),
     Option("tokens", "list of ids", .computed("steer.refusal_tokens(m)"), "first tokens of a refusal"),
+    Option(
+      "judge_all", "boolean", .boolean(false),
+      "judges ablation, too, of candidates that do not induce refusal when added and so cannot be chosen"),
   ],
   results: "{ dir, layer, pos, site = \"resid_pre\", refusal, steering, kl, scores = rows of all candidates }",
   example: """
@@ -44,6 +47,7 @@ let refusalDirectionRow = Function(
   settings.divergenceLimit = try options.number("kl_limit", in: 0...Double.infinity)
   settings.filters = try options.boolean("filter")
   settings.masked = try options.maskedDimensions(of: model, .residPre)
+  settings.judgesAll = try options.boolean("judge_all")
   settings.layers = try options.optional("layers")?.layers(of: model)
   settings.positions = try options.optional("pos")?.oneOrMany { try $0.integer(in: -4096 ... -1) }
   let found = try call.withPhases { phases in

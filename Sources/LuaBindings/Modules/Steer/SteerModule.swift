@@ -19,8 +19,8 @@ enum SteerOptions {
     "zeroes the model's massive dimensions in the direction; the means stay whole")
   static let pos = Option(
     "pos", "integer, list of integers, { from =, to = } or word", .integer(-1),
-    "where rows are read: a list or a closed range gives a direction for each position, a word such as \"all\" one for "
-      + "all its rows", choices: SharedOptions.positionWords)
+    "where rows are read: a list or a closed range gives a direction for each position in its order, a word such as "
+      + "\"all\" one for all its rows", choices: SharedOptions.positionWords)
   static func prompts(_ name: String, _ summary: String) -> Option {
     Option(name, "list of strings (or token lists)", .required, summary)
   }
@@ -43,7 +43,7 @@ extension OptionReader {
   /// The place that `site`, `layers` and `pos` name.
   func readingPlace(of model: Model, position: Bool = true) throws -> ReadingPlace {
     let (site, layer) = try site("site")
-    let layers = try layer.map { [$0] } ?? layers("layers", of: model)
+    let layers = try layers(of: model, at: site, named: layer) ?? Array(0..<model.configuration.layerCount)
     return ReadingPlace(
       site: site, layers: layers, positions: position ? try separatePositions("pos") ?? [.index(-1)] : [.index(-1)])
   }
@@ -54,7 +54,6 @@ extension OptionReader {
     switch try reader.positions() {
     case .last: return [.index(-1)]
     case .list(let list):
-      guard Set(list).count == list.count else { throw reader.error("a position is listed twice") }
       return list.map { .index($0) }
     case .range(let from?, let to?) where (from > 0) == (to > 0):
       guard from <= to, to - from < 4096 else {

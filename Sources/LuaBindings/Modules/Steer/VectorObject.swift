@@ -100,7 +100,11 @@ extension Call {
 extension ArgumentReader {
   /// A vector argument.
   func vector() throws -> SteeringVector {
-    if isObject(DirectionsObject.self) { throw error("expected a vector, found directions: take one with d:at(layer)") }
+    if isObject(DirectionsObject.self) {
+      let all = try object(DirectionsObject.self).directions.all
+      guard all.count == 1 else { throw error("expected a vector, found directions: take one with d:at(layer)") }
+      return all[0]
+    }
     if isTensor { throw error("expected a vector, found a tensor: steer.from(t, { site =, layer = }) makes one of it") }
     return try object(VectorObject.self).vector
   }

@@ -6,7 +6,8 @@ let vectorRows: [Function] = [
   Function(
     "random_like", "steer.random_like(v, { kind =, activations =, seed = })",
     "A random vector of equal norm, with the same mask, site and layer: what a direction must beat. \"isotropic\": every "
-      + "direction equally likely. \"covariance\": a random combination of activations less their class's mean.",
+      + "direction equally likely. \"covariance\": a random combination of activations less their class's mean. Isotropic "
+      + "ones of directions are drawn layer by layer, with seed, seed + 1, ...",
     options: [
       Option("kind", "string", .string("isotropic"), "how it is drawn", choices: ["isotropic", "covariance"]),
       Option(
@@ -22,9 +23,20 @@ let vectorRows: [Function] = [
       print(steer.random_like(v, { seed = 2 }).norm, v.norm)
       """
   ) { call in
-    let vector = try call.argument(1).vector()
     let options = try call.options(2)
     let seed = try options.integer("seed")
+    if call.argument(1).isObject(DirectionsObject.self), try options.choice("kind") == "isotropic" {
+      let directions = try call.argument(1).object(DirectionsObject.self).directions
+      if directions.all.count == 1 { return call.push(VectorObject(try directions.all[0].randomLike(seed: seed))) }
+      var next = seed - 1
+      return call.push(
+        DirectionsObject(
+          try directions.mapping {
+            next += 1
+            return try $0.randomLike(seed: next)
+          }))
+    }
+    let vector = try call.argument(1).vector()
     if try options.choice("kind") == "isotropic" {
       for name in ["activations", "model", "texts"] where options.isPresent(name) {
         throw call.error("option '\(name)' belongs to kind = \"covariance\"")
@@ -69,7 +81,9 @@ let vectorRows: [Function] = [
     "load", "steer.load(path [, { model = }])",
     "Reads what v:save wrote; a .gguf file of control vectors gives directions: direction.N is resid_post of layer N.",
     options: [
-      Option("model", "model", .none, "refuses a vector of another model, by hash; control vectors of another width")
+      Option(
+        "model", "model", .none,
+        "refuses a vector of another model, by hash; control vectors of another width or architecture")
     ],
     results: "vector, or directions for .gguf", example: "local ok, v = pcall(steer.load, \"refusal.safetensors\")"
   ) { call in
@@ -81,7 +95,7 @@ let vectorRows: [Function] = [
       return call.push(DirectionsObject(directions))
     }
     let vector = try SteeringVector(path: path)
-    if let model, let owner = vector.origin.model, owner.hash != model.hash {
+    if let model, let owner = vector.origin.model, !model.identity.isRelated(to: owner) {
       throw call.error(
         "\(path) belongs to \(owner.name) with hash \(owner.hash.prefix(12)), not to \(model.name) with hash "
           + "\(model.hash.prefix(12)); a map carries it over: map:vector(v)")
@@ -100,7 +114,7 @@ extension Call {
     guard let layer = vector.layer, let site = vector.site else {
       throw error("the vector has no site and layer to capture activations at; give activations =")
     }
-    if let owner = vector.origin.model, owner.hash != model.hash {
+    if let owner = vector.origin.model, !model.identity.isRelated(to: owner) {
       throw error("the vector belongs to \(owner.name), not to \(model.name) (hash \(model.hash.prefix(12)))")
     }
     guard texts.isTable, texts.listCount > 0 else { throw texts.mismatch("a list of strings") }
@@ -126,6 +140,9 @@ extension Call {
         throw error(
           "direction.\(layer) has no place in \(model.name), which has layers 0 to \(model.configuration.layerCount - 1)",
           kind: .layer)
+      }
+      do { try directions.at(layer).requireModel(model) } catch let failure as EngineError {
+        throw error(failure.message, kind: failure.kind)
       }
       let width = try directions.at(layer).width
       guard width == model.configuration.dModel else {

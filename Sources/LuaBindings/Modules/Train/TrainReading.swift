@@ -64,6 +64,7 @@ extension OptionReader {
     let template = try template(of: model)
     let endToken = try isPresent("end_token") ? boolean("end_token") : chat
     return try reader.list { example in
+      if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
         throw example.error("an example needs prompt and completion")
       }
