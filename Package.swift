@@ -67,7 +67,8 @@ let package = Package(
 
     .executableTarget(name: "acthost-bench", dependencies: ["Engine", "CKernels"], path: "Benchmarks"),
 
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: optimised),
+    .testTarget(
+      name: "EngineTests", dependencies: ["Engine", "CKernels"], exclude: ["Goldens"], swiftSettings: optimised),
     .testTarget(name: "TransferTests", dependencies: ["Transfer"], swiftSettings: optimised),
     .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings", "CShim"]),
     .testTarget(name: "HostTests", dependencies: ["Host"]),

@@ -111,9 +111,9 @@ import Testing
     for context in [32, 8192] {
       var rule = plain, divided = plain
       rule.scaling = .llama3(factor: 32, low: 1, high: 4, originalContext: context)
-      divided.scaling = .divisors(zip(plain.frequencies, rule.frequencies).map { $0 / $1 })
+      divided.scaling = .divisors(zip(plain.frequencies, rule.frequencies).map { $0 / $1 }, factor: 1)
       #expect(divided.stated == rule)
-      divided.scaling = .divisors((0..<64).map { 1 + Float($0) })
+      divided.scaling = .divisors((0..<64).map { 1 + Float($0) }, factor: 1)
       #expect(divided.stated == nil)
     }
   }
@@ -164,7 +164,7 @@ import Testing
       #expect(copy.template?.source == model.template?.source && copy.stopTokens == model.stopTokens)
       let chat = try copy.prompt(text: Array("Hi".utf8), chat: true)
       #expect(chat.tokens == (try model.prompt(text: Array("Hi".utf8), chat: true).tokens))
-      #expect(try HuggingFaceFolder(path: folder).configuration.int("eos_token_id") == 2)
+      #expect(try HuggingFaceFolder(path: folder).configuration.ints("eos_token_id").first == 2)
     }
   }
 }

@@ -34,6 +34,18 @@ enum ScriptModels {
     }
   }
 
+  /// A tiny model in a folder of its own that can be written; nil without the fixtures.
+  static func copyOfTiny(into folder: String) throws -> String? {
+    let source = root.deletingLastPathComponent().appendingPathComponent("shared/fixtures/tiny/llama").path
+    guard FileManager.default.fileExists(atPath: source) else { return nil }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for name in ["config.json", "generation_config.json", "model.safetensors"] {
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: "\(source)/\(name)"))
+      try bytes.write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+    }
+    return "./" + folder
+  }
+
   /// Defines `m`, SmolLM2, and `folder`; Gemma is `model.load(gemma)`.
   static func packaged(_ body: (String) throws -> Void) throws {
     let store = ModelStore()

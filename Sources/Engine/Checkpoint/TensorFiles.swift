@@ -10,7 +10,7 @@ public enum TensorFiles {
     case "gguf": return try all(of: GGUFFile(path: path))
     case "npz": return try NumpyFiles.load(npz: path)
     case "npy":
-      let name = ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+      let name = stem(of: path)
       return [(name, try NumpyFiles.load(npy: path))]
     case let other: throw unknown(other, path, "read", ["safetensors", "gguf", "npy", "npz"])
     }
@@ -38,10 +38,12 @@ public enum TensorFiles {
     }
   }
 
-  private static func kind(_ path: String) -> String { (path as NSString).pathExtension.lowercased() }
+  private static func kind(_ path: String) -> String { fileExtension(of: path).lowercased() }
 
   private static func all(of source: some WeightSource) throws -> [(name: String, tensor: Tensor)] {
-    try source.names.map { ($0, try source.tensor($0)) }
+    let tensors = try source.names.map { ($0, try source.tensor($0)) }
+    try source.verify()
+    return tensors
   }
 
   private static func unknown(_ kind: String, _ path: String, _ verb: String, _ known: [String]) -> EngineError {

@@ -226,6 +226,9 @@ extension Model {
   /// Tokens of some prompts to compute once: those that all begin with, unless they are few or hooks tell them apart.
   func sharedPrefix(_ prompts: [Prompt], _ range: Range<Int>, _ plan: HookPlan?) -> Int {
     guard range.count > 1 else { return 0 }
+    // Where frequencies depend on a sequence's length, a beginning alone turns in another way.
+    let longest = range.lazy.map { prompts[$0].tokens.count }.max() ?? 0
+    guard configuration.layers.allSatisfy({ $0.rotary?.isFixed(upTo: longest) != false }) else { return 0 }
     let length = sharedPrefixLength(prompts[range])
     guard length >= Model.leastSharedPrefix, plan?.allowsSharedPrefix(length, of: range) != false else { return 0 }
     return length

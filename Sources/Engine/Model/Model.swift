@@ -20,13 +20,20 @@ public final class Model: @unchecked Sendable {
   /// Take part in every forward pass, in this order.
   public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
+  /// nil where the files have none, or one that cannot be read (`tokenizerFailure`).
   public let tokenizer: Tokenizer?
+  /// Why texts cannot be used though the files have a tokenizer: of a kind that is not known, or damaged. Token ids work.
+  public let tokenizerFailure: EngineError?
   /// The one it was loaded with, its file's own, or a built-in one that fits its tokens.
   public let template: ChatTemplate?
+  /// The model's own for conversations with tools, where it has one of that name.
+  let toolTemplate: ChatTemplate?
   /// The one it was loaded with in place of its own: copies of it keep that, and its saved folder.
   let givenTemplate: ChatTemplate?
   /// How weights are kept for products.
   public var precision: WeightPrecision { decoder.weights.precision }
+  /// What a reader should know of how its file was taken: the language part of a larger model, a head of its own.
+  public let notes: [String]
   /// Ids that end a generation: eos, and the template's end of turn.
   public let stopTokens: [Int]
   public let interventions: InterventionList
@@ -46,12 +53,18 @@ public final class Model: @unchecked Sendable {
     self.givenTemplate = givenTemplate
     self.name = name
     path = source.path
+    notes = source.notes
     baseHash = try hash ?? Fingerprint.ofModel(source.path)
     self.hash = baseHash
     configuration = source.configuration
     interventions = InterventionList(configuration: configuration)
     decoder = Decoder(weights: weights)
-    let tokenizer = try source.tokenizer()
+    let tokenizer: Tokenizer?
+    do { (tokenizer, tokenizerFailure) = (try source.tokenizer(), nil) } catch let error as EngineError
+      where [.token, .missing].contains(error.kind)
+    {
+      (tokenizer, tokenizerFailure) = (nil, error)
+    }
     self.tokenizer = tokenizer
     let template =
       givenTemplate
@@ -59,9 +72,13 @@ public final class Model: @unchecked Sendable {
         ChatTemplate(source: $0.chatTemplate, family: source.configuration.family, tokenizer: $0)
       }
     self.template = template
+    toolTemplate =
+      givenTemplate == nil ? tokenizer.flatMap { ChatTemplate.own(ChatTemplateTexts.toolUse, of: $0) } : nil
     var stops = tokenizer?.endTokens ?? []
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
-    if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
+    for turns in [template, toolTemplate] {
+      if let end = tokenizer.flatMap({ turns?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
+    }
     stopTokens = stops
   }
 
@@ -82,10 +99,18 @@ public final class Model: @unchecked Sendable {
 
   func setBaseHash(_ hash: String) {
     baseHash = hash
-    setAdapters(adapters)
+    self.hash = Model.hash(hash, with: adapters)
   }
 
-  func setAdapters(_ list: [Adapter]) {
+  /// Throws as reading weights does, where adapters change those, and leaves all as it was.
+  func setAdapters(_ list: [Adapter]) throws {
+    let overlays = list.compactMap(\.overlay), known = adapters.compactMap(\.overlay)
+    if !overlays.elementsEqual(known, by: ===) {
+      let layers = try (overlays + known).reduce(into: Set<Int>()) {
+        $0.formUnion(try $1.layers(of: decoder.weights.base))
+      }
+      try decoder.use(overlays, layers: layers)
+    }
     adapters = list
     decoder.use(list.flatMap(\.updates))
     hash = Model.hash(baseHash, with: list)
@@ -99,22 +124,29 @@ public final class Model: @unchecked Sendable {
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
   /// `template`: a built-in chat template's name, or the text of one in Jinja, in place of the model's own.
-  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
+  /// `ignoring`: settings of the file that are passed over although they are not known. Throws `.numeric` for weights with
+  /// values that are no numbers, `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
   /// where the file has none, `.template`, `.memory`.
   public static func load(
-    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil
+    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil,
+    ignoring: Set<String> = []
   ) throws -> Model {
-    let source = try ModelSource(path: path)
+    let source = try ModelSource(path: path, ignoring: ignoring)
     if precision == .native, source.gguf == nil {
       throw EngineError(
         .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
     }
-    let url = URL(fileURLWithPath: path)
-    let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
-    let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
-    return try Model(
-      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given
-    )
+    let fallback = source.gguf == nil ? folderName(of: path) : SplitGGUF.modelName(path)
+    let given = try template.map { try ChatTemplate.named($0, tokenizer: try? source.tokenizer()) }
+    do {
+      let weights = try DecoderWeights(source, precision: precision)
+      let model = try Model(source: source, name: name ?? fallback, weights: weights, template: given)
+      try source.weights.verify()
+      return model
+    } catch {
+      try source.weights.verify()  // a file that changed meanwhile explains whatever went wrong
+      throw error
+    }
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
@@ -130,12 +162,21 @@ public final class Model: @unchecked Sendable {
     return try prompt(rendered: rendered, bos: bos, special: special)
   }
 
-  /// What `override`, else the model's template, prints for a conversation.
+  /// What `override`, else the model's template, prints for a conversation; where tools are given, the model's template
+  /// for them, if it has one.
   public func renderChat(
     _ messages: [ChatMessage], generationPrompt: Bool, template override: ChatTemplate? = nil,
     variables: ChatTemplate.Variables = ChatTemplate.Variables()
   ) throws -> RenderedChat {
-    guard let template = override ?? template else {
+    guard let template = override ?? (variables.tools == nil ? nil : toolTemplate) ?? template else {
+      let names = tokenizer?.chatTemplates.names ?? []
+      guard names.isEmpty else {
+        throw EngineError(
+          .template,
+          "\(name) has the chat templates \(names.joined(separator: ", ")) and none named default: say which with "
+            + "template = \"\(names[0])\"")
+      }
+      if let tokenizerFailure { throw noText(tokenizerFailure) }
       throw EngineError(
         .template,
         "\(name) has no chat template; give one with template = (\(ChatTemplate.builtInNames.joined(separator: ", ")) "
@@ -156,8 +197,29 @@ public final class Model: @unchecked Sendable {
   }
 
   public func requireTokenizer() throws -> Tokenizer {
+    if let tokenizerFailure { throw noText(tokenizerFailure) }
     guard let tokenizer else { throw EngineError(.missing, "\(name) has no tokenizer: give tokens instead of text") }
     return tokenizer
+  }
+
+  /// What a text meets where the tokenizer could not be read.
+  private func noText(_ failure: EngineError) -> EngineError {
+    EngineError(
+      failure.kind, "\(name) takes no text, only tokens, since its tokenizer cannot be read: \(failure.message)")
+  }
+
+  /// A token that the model has no row for: of a tokenizer with more entries than the embedding has rows, or of none.
+  public func outOfRange(_ token: Int) -> EngineError {
+    let rows = configuration.vocabularySize
+    guard let tokenizer, (rows..<max(rows, tokenizer.vocabularySize)).contains(token) else {
+      return EngineError(.token, "token id \(token) is out of range: \(name) has ids 0 to \(rows - 1)")
+    }
+    let text = (try? tokenizer.tokenBytes(token)).map { ByteStringList.quoted($0) } ?? "?"
+    return EngineError(
+      .token,
+      "token \(token) (\(text)) has no row: the embedding of \(name) has \(rows) rows, for ids 0 to \(rows - 1), its "
+        + "tokenizer \(tokenizer.vocabularySize) tokens. Such tokens were added without training the model on them: "
+        + "leave them out of the text, or give it with special = false")
   }
 
   /// Bytes a model holds, by kind.
@@ -195,7 +257,12 @@ public final class Model: @unchecked Sendable {
     }
     isRunning = true
     defer { isRunning = false }
-    return try body()
+    // Embeddings are read from the file as they are needed.
+    let weights = decoder.weights.source.weights
+    try weights.verify()
+    let result = try body()
+    try weights.verify()
+    return result
   }
 
   /// Throws `.argument` where a token id stands for another text in `other`.
@@ -235,8 +302,7 @@ public final class Model: @unchecked Sendable {
     for (i, prompt) in prompts.enumerated() {
       guard !prompt.tokens.isEmpty else { throw EngineError(.argument, "prompt \(i + 1) has no tokens") }
       for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
-        throw EngineError(
-          .token, "token id \(token) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
+        throw outOfRange(token)
       }
     }
   }

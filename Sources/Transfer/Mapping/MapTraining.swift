@@ -95,7 +95,8 @@ struct MapTraining {
   private func loss(
     _ rows: ArraySlice<Int>, of pairs: ActivationPairs, on tape: Tape, isTraining: Bool
   ) throws -> Double {
-    let x = try tape.buffer([rows.count, pairs.sourceWidth]), y = try tape.buffer([rows.count, pairs.targetWidth])
+    let x = try Tensor(uninitialized: [rows.count, pairs.sourceWidth]),
+      y = try Tensor(uninitialized: [rows.count, pairs.targetWidth])
     source.gather(rows, of: pairs.source, into: x)
     target.gather(rows, of: pairs.target, into: y)
     let loss = try forward(tape.constant(x)).meanSquaredError(tape.constant(y))

@@ -30,7 +30,9 @@ struct BlockWeights: Sendable {
 
 /// All weights of a decoder. The unembedding is packed when first used: runs without logits never pay for it.
 final class DecoderWeights: @unchecked Sendable {
-  let source: ModelSource
+  /// The model's own weights, and those that are computed with: its own, or as attached adapters change them.
+  let base: ModelSource
+  private(set) var source: ModelSource
   let precision: WeightPrecision
   private(set) var blocks: [BlockWeights] = []
   private(set) var finalNorm: NormWeights
@@ -44,13 +46,13 @@ final class DecoderWeights: @unchecked Sendable {
   private var packedTransposedUnembedding: (any WeightMatrix)?
 
   init(_ source: ModelSource, precision: WeightPrecision) throws {
-    self.source = source
+    (base, self.source) = (source, source)
     self.precision = precision
     let c = source.configuration
     embeddingName = try source.place(.embedding).name
+    try source.refuseUnknownTensors()
     try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
     if !c.tiedEmbedding { try source.check(source.place(.unembedding).name, shape: [c.vocabularySize, c.dModel]) }
-    try source.refuseUnknownTensors()
     transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
     try loadPositions()
@@ -72,12 +74,35 @@ final class DecoderWeights: @unchecked Sendable {
     for layer in 0..<c.layerCount { blocks[layer] = try block(layer) }
   }
 
+  /// Computes with the weights as adapters change them from now on, and reads again what these and the last ones change:
+  /// blocks `layers`, and the ends. Throws as reading does, and stays as it was.
+  func use(_ adapted: ModelSource, layers: Set<Int>) throws {
+    let known = source
+    source = adapted
+    do {
+      let norm = try source.norm(.finalNorm, width: source.configuration.dModel)
+      let changed = try layers.map { ($0, try block($0)) }
+      try loadPositions()
+      finalNorm = norm
+      for (layer, weights) in changed { blocks[layer] = weights }
+    } catch {
+      source = known
+      throw error
+    }
+    lock.withLock {
+      for layer in layers {
+        for matrix in BlockMatrix.allCases { transposed[layer * BlockMatrix.allCases.count + matrix.rawValue] = nil }
+      }
+      (packedUnembedding, packedTransposedUnembedding) = (nil, nil)
+    }
+  }
+
   private func loadPositions() throws {
     let c = source.configuration
     guard c.learnedPositions else { return }
     let name = try source.place(.positionEmbedding).name
     try source.check(name, shape: [c.contextLength, c.dModel])
-    positions = try source.weights.tensor(name)
+    positions = try source.weights.finiteTensor(name)
   }
 
   private func block(_ layer: Int) throws -> BlockWeights {
@@ -143,6 +168,7 @@ final class DecoderWeights: @unchecked Sendable {
   func embed(_ token: Int, position: Int, into target: UnsafeMutablePointer<Float>) throws {
     let width = source.configuration.dModel, scale = Float(source.configuration.embeddingScale)
     try source.weights.read(embeddingName, rows: token..<token + 1, into: target)
+    try source.weights.requireFinite(embeddingName, target, count: width)
     if scale != 1 { for i in 0..<width { target[i] *= scale } }
     if let positions {
       let row = positions.pointer + position * width

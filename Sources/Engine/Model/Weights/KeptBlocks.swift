@@ -18,6 +18,7 @@ struct KeptBlocks: WeightSource {
   }
 
   var path: String { base.path }
+  func verify() throws { try base.verify() }
   func shape(of name: String) -> [Int]? { original(name).flatMap(base.shape) }
   func storage(of name: String) -> StoredForm? { original(name).flatMap(base.storage) }
   func storedRows(of name: String) -> StoredRows? { original(name).flatMap(base.storedRows) }
@@ -49,7 +50,7 @@ extension Model {
       throw EngineError(.argument, "\(name) has layers 0 to \(configuration.layerCount - 1), not \(block)")
     }
     guard !blocks.isEmpty else { throw EngineError(.argument, "a model needs at least one layer") }
-    let source = try decoder.weights.source.keeping(blocks)
+    let source = try decoder.weights.base.keeping(blocks)
     let text = "\(baseHash) layers \(blocks)"
     return try Model(
       source: source, name: "\(name):\(blocks.count)", weights: try DecoderWeights(source, precision: precision),

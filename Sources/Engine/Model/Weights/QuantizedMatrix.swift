@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 
 /// A weight matrix in the block formats of its GGUF file: as they are stored (`ck_quantized_multiply`), or packed into
 /// panels where the CPU has integer dot products for them (`blocks.h`).
@@ -30,7 +31,8 @@ final class QuantizedMatrix: WeightMatrix {
 
   var byteCount: Int { memory.byteCount }
 
-  /// nil where some of the weights are stored in a way that has no integer product.
+  /// nil where some of the weights are stored in a way that has no integer product. Throws `.numeric` for scales that are
+  /// no numbers.
   init?(_ rows: MatrixRows) throws {
     var sources: [StoredRows] = []
     for piece in rows.pieces {
@@ -57,32 +59,48 @@ final class QuantizedMatrix: WeightMatrix {
     self.segments = segments
     memory = try WeightMemory(offset)
     for (i, piece) in rows.pieces.enumerated() {
-      isPacked ? pack(piece, sources[i], segments[i]) : copy(piece, sources[i], segments[i])
+      let isFinite = isPacked ? pack(piece, sources[i], segments[i]) : copy(piece, sources[i], segments[i])
+      if !isFinite { try rows.weights.refuseNonfiniteBlocks(piece.place.name) }
     }
   }
 
-  private func copy(_ piece: MatrixRows.Piece, _ source: StoredRows, _ segment: Segment) {
+  /// Copies a weight's rows; whether all of their scales are numbers.
+  private func copy(_ piece: MatrixRows.Piece, _ source: StoredRows, _ segment: Segment) -> Bool {
+    let damaged = Damaged()
     parallelRanges(piece.rows, minimum: max(1, (1 << 18) / segment.bytes)) { range in
       for row in range {
-        (self.memory.base + segment.offset + row * segment.bytes).copyMemory(
-          from: source.base + piece.stored(row) * segment.bytes, byteCount: segment.bytes)
+        let start = source.base + piece.stored(row) * segment.bytes
+        (self.memory.base + segment.offset + row * segment.bytes).copyMemory(from: start, byteCount: segment.bytes)
+        if ck_count_nonfinite_blocks(segment.type, start, self.inputs) > 0 { damaged.set() }
       }
     }
+    return !damaged.isSet
   }
 
-  private func pack(_ piece: MatrixRows.Piece, _ source: StoredRows, _ segment: Segment) {
-    let width = QuantizedMatrix.panelWidth
+  /// The same into panels.
+  private func pack(_ piece: MatrixRows.Piece, _ source: StoredRows, _ segment: Segment) -> Bool {
+    let width = QuantizedMatrix.panelWidth, damaged = Damaged()
     parallelRanges(segment.panels.count, minimum: max(1, (1 << 17) / segment.bytes)) { range in
       for panel in range {
         let target = self.memory.base + segment.offset + panel * segment.bytes
         let first = panel * width, last = min(piece.rows, first + width)
         if last - first < width { target.initializeMemory(as: UInt8.self, repeating: 0, count: segment.bytes) }
         for row in first..<last {
-          ck_pack_block_row(
-            segment.type, self.inputs, source.base + piece.stored(row) * source.rowBytes, target, row - first)
+          let start = source.base + piece.stored(row) * source.rowBytes
+          ck_pack_block_row(segment.type, self.inputs, start, target, row - first)
+          if ck_count_nonfinite_blocks(segment.type, start, self.inputs) > 0 { damaged.set() }
         }
       }
     }
+    return !damaged.isSet
+  }
+
+  /// Set by any thread.
+  private final class Damaged: @unchecked Sendable {
+    private let lock = NSLock()
+    private(set) var isSet = false
+
+    func set() { lock.withLock { isSet = true } }
   }
 
   func multiply(_ x: UnsafePointer<Float>, rows: Int, ldx: Int, into y: UnsafeMutablePointer<Float>, ldy: Int) {

@@ -12,7 +12,6 @@ extension Module {
         results: "rate, { n, low, high }",
         example: "print(metrics.refusal_rate({ \"I cannot help with that.\", \"Sure!\" }))"
       ) { call in
-        try call.limitArguments(1)
         return call.push(Refusal.rate(try call.argument(1).texts()))
       },
       Function(
@@ -20,14 +19,12 @@ extension Module {
         "Share of texts that contain s, as written, with its Wilson 95 % interval.",
         results: "rate, { n, low, high }", example: "print(metrics.contains_rate({ \"a cat\", \"a dog\" }, \"cat\"))"
       ) { call in
-        try call.limitArguments(2)
         return call.push(containsRate(try call.argument(1).texts(), try call.argument(2).string()))
       },
       Function(
         "wilson", "metrics.wilson(hits, n)", "A rate with its Wilson 95 % interval.", results: "rate, { n, low, high }",
         example: "print(metrics.wilson(3, 20))"
       ) { call in
-        try call.limitArguments(2)
         let count = try call.argument(2).integer(in: 1...1 << 53)
         return call.push(Rate(hits: try call.argument(1).integer(in: 0...count), of: count))
       },
@@ -37,7 +34,6 @@ extension Module {
         results: "{ rouge1 = { precision, recall, f1 }, rouge2, rougeL }",
         example: "print(metrics.rouge(\"the cat sat\", \"the cat ran\").rouge1.f1)"
       ) { call in
-        try call.limitArguments(2)
         let rouge = Rouge(
           prediction: try call.argument(1).completionText(), reference: try call.argument(2).completionText())
         func table(_ score: Rouge.Score) -> LuaTable {
@@ -53,7 +49,6 @@ extension Module {
         "KL(p || q) of two tensors of logits, [vocab] or [rows, vocab]: mean over rows, natural log.",
         results: "number", example: "print(metrics.kl(tensor.from({ 0, 0 }), tensor.from({ 0, 1 })))"
       ) { call in
-        try call.limitArguments(2)
         return call.push(try divergence(try call.argument(1).logits(), try call.argument(2).logits()))
       },
       Function(
@@ -70,7 +65,6 @@ extension Module {
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",
         example: "print(metrics.cosine(tensor.from({ 1, 0 }), tensor.from({ 1, 1 })))"
       ) { call in
-        try call.limitArguments(2)
         let pair = try [1, 2].map { place in
           let tensor = try call.argument(place).direction().tensor
           try tensor.requireNumbers("metrics.cosine: argument \(place)")
@@ -84,7 +78,6 @@ extension Module {
         results: "number",
         example: "print(metrics.distinct_words(\"no no no no\"))"
       ) { call in
-        try call.limitArguments(1)
         let rates = try call.argument(1).texts().map(distinctWordRate).filter { !$0.isNaN }
         return call.push(rates.reduce(0, +) / Double(rates.count))
       },

@@ -2,7 +2,7 @@ import Engine
 
 /// Captured activations of one sequence: `acts:at(layer [, site])`, `acts:get("embed")`.
 public final class ActivationsObject: LuaObject {
-  private struct Key: Hashable {
+  struct Key: Hashable {
     let site: Site
     let layer: Int?
   }
@@ -30,6 +30,14 @@ public final class ActivationsObject: LuaObject {
   func keepRows(through position: Int) {
     lastPosition = position
     parts = parts.filter { $0.value.contains { $0.positions.contains { $0 <= position } } }
+  }
+
+  /// Every captured place with its rows, in an order that only the places decide.
+  func contents() throws -> [(place: String, tensor: Tensor)] {
+    try parts.keys.map {
+      (place: "\($0.site.rawValue) \($0.layer ?? -1)", tensor: try tensor($0.site, layer: $0.layer))
+    }
+    .sorted { $0.place < $1.place }
   }
 
   public var summary: String {

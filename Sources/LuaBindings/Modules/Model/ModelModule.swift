@@ -5,7 +5,7 @@ extension Module {
     "model", "Language models: loading, running, generating, hooks.",
     functions: [
       Function(
-        "load", "model.load(name_or_path [, { dtype =, adapter =, template = }])",
+        "load", "model.load(name_or_path [, { dtype =, adapter =, template =, ignore_settings = }])",
         "Loads a store name, a .gguf file, a Hugging Face folder, or org/name of the local Hugging Face cache.",
         options: [
           Option(
@@ -13,11 +13,16 @@ extension Module {
             "weights and products: f32; bf16 (half the memory); native (a .gguf file's quantised weights as they are, "
               + "8-bit activations)",
             choices: WeightPrecision.allCases.map(\.rawValue)),
-          Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA) that is attached"),
+          Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA or DoRA) that is attached"),
           Option(
             "template", "string", .computed("the model's own, else the built-in one of its tokens"),
-            "a built-in chat template or the text of one in Jinja: what chat = true means for this model",
+            "one of the model's own by its name (\"tool_use\"), a built-in chat template, or the text of one in Jinja: what "
+              + "chat = true means for this model",
             choices: ChatTemplate.builtInNames),
+          Option(
+            "ignore_settings", "list of names", .none,
+            "settings of the file that are passed over: without it, one that is not known, or known and not supported, "
+              + "refuses the model"),
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
         argumentChoices: { ModelStore().knownNames }
@@ -28,7 +33,9 @@ extension Module {
         let path = try ModelStore().resolve(name)
         let model = try Model.load(
           path: path, name: name.contains("/") ? nil : name, precision: precision,
-          template: try options.optional("template")?.string())
+          template: try options.optional("template")?.string(),
+          ignoring: Set(try options.optional("ignore_settings")?.oneOrMany { try $0.string() } ?? []))
+        for note in model.notes { call.state.output.note("\(model.name): \(note)") }
         if let folder = try options.optional("adapter")?.path() {
           try model.attach(try Adapter(folder: folder, for: model))
         }

@@ -31,7 +31,7 @@ public final class ModelObject: LuaObject {
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
     fields: fieldRows,
-    methods: runRows + textRows + measureRows + [chooseRow] + interventionRows + hooksRows + adapterRows,
+    methods: runRows + textRows + measureRows + [chooseRow] + interventionRows + hooksRows + weightRows + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [

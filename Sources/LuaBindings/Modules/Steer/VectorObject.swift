@@ -50,6 +50,7 @@ public final class VectorObject: LuaObject {
       $0.push(try $0.vector.origin.maskedDimensions)
     },
     Field("direction", "tensor [d]", "The values.") { $0.push(try $0.vector.direction) },
+    Field("tensor", "tensor [d]", "The values: another name of direction.") { $0.push(try $0.vector.direction) },
     Field(
       "means", "table", "{ positive =, negative = }: the unmasked mean activations it is the difference of, or nil."
     ) {
@@ -121,7 +122,7 @@ extension ArgumentReader {
   func path() throws -> String {
     let path = try string()
     guard !path.isEmpty else { throw mismatch("a path") }
-    return (path as NSString).expandingTildeInPath
+    return expandingHome(path)
   }
 }
 

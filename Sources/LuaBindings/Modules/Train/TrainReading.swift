@@ -66,7 +66,10 @@ extension OptionReader {
     return try reader.list { example in
       if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
-        throw example.error("an example needs prompt and completion")
+        guard !example.isTable || example.listCount > 0 else {
+          throw example.error("an example needs prompt and completion")
+        }
+        throw example.mismatch("an example { prompt =, completion = }")
       }
       let isWhole = try example.field("finish").map { try !["length", "context"].contains($0.string()) } ?? true
       do {
