@@ -141,6 +141,15 @@ import Testing
     }
   }
 
+  /// Logits are those of transformers (`gemma3-caps` of the goldens), which passes the cap on scores over in silence.
+  @Test func aCapThatTransformersDoesNotApplyIsSaid() throws {
+    for (name, count) in [("gemma3-caps", 1), ("gemma3-null", 0), ("gemma2-caps", 0)] {
+      let item = try ConfigurationGoldens.named(name)
+      let notes = try ConfigurationGoldens.withFolder(item) { try Model.load(path: $0).notes }
+      #expect(notes.count == count && notes.allSatisfy { $0.contains("attn_logit_softcapping is 2.0") }, "\(notes)")
+    }
+  }
+
   // MARK: Heads
 
   @Test func aHeadBesideATiedEmbeddingIsUsedAndSaidOnlyWhereItDiffers() throws {

@@ -6,21 +6,18 @@ import OrderedCollections
 /// Every row reaches the disk before `row(_:)` returns, so a crash loses at most the row in progress.
 public final class RunFolder {
   public let path: String
-  private let rowsPath: String
 
   /// Makes `runs/NAME/TIME` below the working folder, which no other run has. `facts` go into `run.json`.
   /// Throws `.file`, and `.argument` for a name that is no plain file name.
   public init(name: String, facts: OrderedDictionary<String, JSONValue>) throws {
     let base = try RunFolder.base(name)
     path = try RunFolder.makeUnused(base + "/" + RunFolder.timeStamp())
-    rowsPath = path + "/rows.jsonl"
     try record(facts, name: name)
   }
 
   /// Opens `runs/NAME` itself, which is made where it is missing; see `record`.
   public init(shared name: String) throws {
     path = try RunFolder.base(name)
-    rowsPath = path + "/rows.jsonl"
     try RunFolder.make(path)
   }
 

@@ -12,7 +12,11 @@ extension Family {
         keys.without("rope_scaling", "rope_parameters"), largestLayerCount: 62)
       configuration.family = "gemma3"
       configuration.queryKeyNorm = true
-      configuration.scoreSoftCap = try keys.softCap("attn_logit_softcapping", usual: nil)
+      // Checked and said, and not applied: neither transformers nor llama.cpp caps this family's scores.
+      let unused = try keys.softCap("attn_logit_softcapping", usual: nil)
+      guard unused.map({ $0.isFinite && $0 > 0 }) ?? true else {
+        throw EngineError(.file, "\(keys.source): attn_logit_softcapping is \(unused ?? 0)")
+      }
       configuration.logitSoftCap = try keys.softCap("final_logit_softcapping", usual: nil)
       if keys.architecture != nil, try keys.int(ifPresent: "sliding_window") == nil {
         throw EngineError(.file, "\(keys.source) has no attention.sliding_window, which gemma3's local layers need")

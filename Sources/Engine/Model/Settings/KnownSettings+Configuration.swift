@@ -16,9 +16,11 @@ extension KnownSettings {
     SettingRow("sliding_window", of: "mistral qwen2 qwen3 gemma2 gemma3", .read),
     SettingRow("layer_types", of: "qwen2 qwen3 gemma2 gemma3", .read),
     SettingRow("use_sliding_window max_window_layers", of: "qwen2 qwen3", .read),
+    SettingRow("hidden_activation query_pre_attn_scalar final_logit_softcapping", of: "gemma2 gemma3", .read),
+    SettingRow("attn_logit_softcapping", of: "gemma2", .read),
     SettingRow(
-      "hidden_activation query_pre_attn_scalar attn_logit_softcapping final_logit_softcapping", of: "gemma2 gemma3",
-      .read),
+      "attn_logit_softcapping", of: "gemma3",
+      .harmless("a note says so; neither transformers nor llama.cpp applies it in this family")),
     SettingRow("rope_local_base_freq sliding_window_pattern _sliding_window_pattern", of: "gemma3", .read),
     SettingRow(
       "n_embd n_layer n_head n_inner n_positions layer_norm_epsilon activation_function scale_attn_weights", of: "gpt2",

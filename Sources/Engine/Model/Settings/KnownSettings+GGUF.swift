@@ -12,8 +12,11 @@ extension KnownSettings {
         + "rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast rope.scaling.yarn_beta_slow rope.scale_linear",
       .read),
     SettingRow(
-      "attention.sliding_window attention.sliding_window_pattern attn_logit_softcapping final_logit_softcapping",
-      of: "gemma2 gemma3", .read),
+      "attention.sliding_window attention.sliding_window_pattern final_logit_softcapping", of: "gemma2 gemma3", .read),
+    SettingRow("attn_logit_softcapping", of: "gemma2", .read),
+    SettingRow(
+      "attn_logit_softcapping", of: "gemma3",
+      .harmless("neither transformers nor llama.cpp applies it in this family")),
     SettingRow("rope.freq_base_swa", of: "gemma3", .read),
     SettingRow("rope.dimension_count use_parallel_residual", of: "gpt_neox", .read),
     SettingRow("rope.dimension_count", of: "gpt2", .harmless("the family's positions are learnt")),

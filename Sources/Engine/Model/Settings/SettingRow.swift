@@ -89,7 +89,8 @@ struct KnownSettings: Sendable {
     }
     guard !unknown.isEmpty else { return }
     let list = unknown.prefix(8).map { "\($0.key) = \($0.value.shortText)" }.joined(separator: ", ")
-    let known = rows.flatMap(\.keys).filter { !$0.contains("*") }
+    let own = rows.filter { $0.families.isEmpty || $0.families.contains(model.family) }
+    let known = Set(own.flatMap(\.keys).filter { !$0.contains("*") }).sorted()
     throw EngineError(
       .file,
       "\(source) has \(unknown.count == 1 ? "a setting that is" : "\(unknown.count) settings that are") not known for family "

@@ -80,6 +80,9 @@ struct ModelSource: Sendable {
       .validated(source: settings.source)
     try ModelSource.check(settings, isPart: isPart, of: folder.configuration, configuration, ignored: ignored)
     notes = ModelSource.notes(folder.configuration, isPart: isPart, family: family, ignored: ignored)
+    if configuration.family == "gemma3", let cap = settings["attn_logit_softcapping"] {
+      notes.append("attn_logit_softcapping is \(cap.shortText), which neither transformers nor this applies in gemma3")
+    }
     if configuration.tiedEmbedding, try hasOwnHead() {
       configuration.tiedEmbedding = false
       notes.append(
