@@ -57,7 +57,8 @@ extension HuggingFaceFolder {
 
   /// A file of weights of any model that was in the folder before, or its named templates.
   private static func isWeights(_ name: String) -> Bool {
-    name == weightsName || name == ChatTemplateTexts.folderName || name == indexName || name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
+    name == weightsName || name == ChatTemplateTexts.folderName || name == indexName
+      || name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
   }
 
   /// Paths of the files beside the weights that a copy of the model needs: the tokenizer's and the generation's.

@@ -22,6 +22,7 @@ extension HookPlan {
       case .edit(let effect, let id):
         let context = context(site, layer, sequence.index, matrix.positions)
         try edit(effect, action, matrix, context, id, times: sequence.standsFor)
+        try requireUsable(matrix.gathered(), after: reports[id]?.kind ?? "an intervention", context)
       }
     }
   }

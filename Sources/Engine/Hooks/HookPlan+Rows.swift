@@ -18,8 +18,13 @@ extension HookPlan {
           site: site, layer: layer, sequence: sequence, parts: parts, rowShape: rowShape, blocks: blocks,
           isWhole: action.heads == nil, base: base + sequence.row * stride, stride: stride)
         switch action.work {
-        case .capture(let sink): try capture(rows, sink)
-        case .edit(let effect, let id): try edit(effect, action, rows, id)
+        case .capture(let sink):
+          try requireFinite(rows, after: "capturing", wereFinite: false)
+          try capture(rows, sink)
+        case .edit(let effect, let id):
+          let wereFinite = rows.areFinite
+          try edit(effect, action, rows, id)
+          try requireFinite(rows, after: reports[id]?.kind ?? "an intervention", wereFinite: wereFinite)
         }
       }
     }

@@ -21,7 +21,7 @@ final class HookPlan {
 
   let configuration: ModelConfiguration
   let prompts: [Prompt]
-  /// One past the last position each sequence can reach.
+  /// One past the last position each sequence can reach; 0 where it does not run.
   private let limits: [Int]
   private let tokenizer: Tokenizer?
   private let list: InterventionList?
@@ -143,6 +143,7 @@ final class HookPlan {
   ) throws -> [ReplacementRows] {
     let width = intervention.places[0].site.rowShape(configuration)?.reduce(1, *) ?? 0
     return try prompts.enumerated().map { sequence, prompt in
+      guard limits[sequence] > 0 else { return ReplacementRows(positions: [], values: try Tensor.zeros([0])) }
       let rows = try make(sequence, prompt)
       guard rows.values.count == rows.positions.count * width else {
         throw EngineError(

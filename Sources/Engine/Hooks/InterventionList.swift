@@ -31,6 +31,7 @@ public final class InterventionList {
     for (index, place) in intervention.places.enumerated() {
       try check(intervention, place, intervention.effect(at: index))
     }
+    try intervention.requireFinite()
     let id = nextID
     nextID += 1
     version += 1

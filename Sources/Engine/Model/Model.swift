@@ -186,9 +186,12 @@ public final class Model: @unchecked Sendable {
     return try template.render(messages, generationPrompt: generationPrompt, variables: variables)
   }
 
-  /// Tokens of a rendered conversation.
+  /// Tokens of a rendered conversation. Without `special` the contents of messages are plain text; what the template
+  /// prints around them is read as it is meant.
   public func prompt(rendered: RenderedChat, bos: BOSPolicy = .automatic, special: Bool = true) throws -> Prompt {
-    let encoding = try requireTokenizer().encode(rendered.text, bos: bos, special: special)
+    let contents = special ? [] : rendered.contentPieces
+    let encoding = try requireTokenizer().encode(
+      rendered.text, bos: bos, special: special || contents != nil, plain: contents ?? [])
     return Prompt(
       tokens: encoding.ids, text: rendered.text, spans: encoding.spans, contentSpans: rendered.contentSpans)
   }
@@ -279,18 +282,25 @@ public final class Model: @unchecked Sendable {
     }
   }
 
-  /// Refuses empty batches, empty prompts and prompts beyond the context.
-  func check(_ prompts: [Prompt], newTokens: Int = 0) throws {
+  /// Refuses empty batches, empty prompts, token ids out of range and prompts beyond the context.
+  /// `first`: the 0-based place of the first one in what the caller was given.
+  public func check(_ prompts: [Prompt], first: Int = 0) throws {
+    try checkTokens(of: prompts)
+    for (i, prompt) in prompts.enumerated() where prompt.tokens.count > configuration.contextLength {
+      throw EngineError(.argument, tooLong(first + i, prompt.tokens.count) + "; shorten it or leave it out")
+    }
+  }
+
+  /// `prompt 3 has 300 tokens; llama was made for 256`.
+  func tooLong(_ index: Int, _ count: Int) -> String {
+    "prompt \(index + 1) has \(count) tokens; \(name) was made for \(configuration.contextLength)"
+  }
+
+  /// Refuses empty batches, empty prompts and token ids out of range.
+  func checkTokens(of prompts: [Prompt]) throws {
     guard !prompts.isEmpty else { throw EngineError(.argument, "there are no prompts to run") }
     for (i, prompt) in prompts.enumerated() {
       guard !prompt.tokens.isEmpty else { throw EngineError(.argument, "prompt \(i + 1) has no tokens") }
-      guard prompt.tokens.count + newTokens <= configuration.contextLength else {
-        let more = newTokens > 0 ? " and \(newTokens) new ones" : ""
-        throw EngineError(
-          .argument,
-          "prompt \(i + 1) has \(prompt.tokens.count) tokens\(more); \(name) was made for \(configuration.contextLength)"
-        )
-      }
       for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
         throw outOfRange(token)
       }

@@ -95,7 +95,7 @@ public struct SteeringVector: Sendable {
   public var stream: StreamStatistics?
   public var origin: VectorOrigin
 
-  /// Throws `.shape` when `direction` is not a vector.
+  /// Throws `.shape` when `direction` is not a vector, `.numeric` where it has NaN or infinite values.
   public init(
     direction: Tensor, site: Site? = .residPost, layer: Int? = nil, position: PositionSelector? = nil,
     means: ActivationMeans? = nil, stream: StreamStatistics? = nil, origin: VectorOrigin
@@ -103,6 +103,7 @@ public struct SteeringVector: Sendable {
     guard direction.rank == 1, direction.count > 0 else {
       throw EngineError(.shape, "a steering vector is one row [d], not \(shapeText(direction.shape))")
     }
+    try direction.requireNumbers("a steering vector")
     self.direction = direction
     self.site = site
     self.layer = layer

@@ -121,6 +121,8 @@ double ck_edit_add(size_t rows, size_t d, float *x, size_t ldx, const float *v, 
 double ck_edit_ablate(size_t rows, size_t d, float *x, size_t ldx, const float *unit);
 /// x[r] = values[r * ldv]; ldv 0 sets every row to the same values.
 double ck_edit_set(size_t rows, size_t d, float *x, size_t ldx, const float *values, size_t ldv);
+/// The first of `rows` rows with a value that is NaN or infinite; `rows` where there is none.
+size_t ck_first_nonfinite_row(size_t rows, size_t d, const float *x, size_t ldx);
 
 // ---- reference.c: the same, plainly ---------------------------------------------------------------------------------
 void ck_attention_reference(const ck_head_cache *cache, ck_score_rule rule, size_t rows, size_t groups, size_t first,

@@ -99,6 +99,9 @@ public final class MapObject: LuaObject {
       throw reader.mismatch("a tensor [rows, \(map.card.source.width)]")
     }
     let x = try reader.detachedTensor()
+    do { try x.requireNumbers("x") } catch let failure as EngineError {
+      throw reader.error(failure.message, kind: failure.kind)
+    }
     return call.push(x.rank == 1 && x.count == map.card.source.width ? try map.mapper.row(x) : try map(x))
   }
 

@@ -53,6 +53,7 @@ extension Module {
       from: PairEnd(model: from, prompts: prompts.from, layer: fromLayer),
       to: PairEnd(model: to, prompts: prompts.to, layer: toLayer), site: site, alignment: settings.alignment,
       includingFirst: settings.includesFirst)
+    call.noteUnpaired(pairs, settings.alignment)
     let map = try call.withPhases { phases in
       try TransferMap.fit(pairs, options: settings, chat: prompts.isChat) { phases.update($0) }
     }
@@ -90,6 +91,27 @@ extension PhaseProgress {
     switch progress {
     case .capturing(let done, let total): update("activations", done, of: total)
     case .training(let training): update("training the map", training.step, of: training.steps)
+    }
+  }
+}
+
+extension Call {
+  /// Says which texts take no part in a map, or not whole.
+  fileprivate func noteUnpaired(_ pairs: PairStream, _ alignment: TokenAlignment) {
+    let empty = pairs.alignments.indices.filter { pairs.alignments[$0].isEmpty }
+    if let first = empty.first {
+      state.output.note(
+        "mapper: \(empty.count) of \(pairs.alignments.count) texts have no pair of tokens, the first of them text \(first + 1)"
+      )
+    }
+    guard alignment == .index else { return }
+    let uneven = pairs.alignments.indices.filter {
+      pairs.source.prompts[$0].tokens.count != pairs.target.prompts[$0].tokens.count
+    }
+    if let first = uneven.first {
+      state.output.note(
+        "mapper: \(uneven.count) of \(pairs.alignments.count) texts have more tokens in one model than in the other (text "
+          + "\(first + 1) is the first); with align = \"index\" the surplus is left out")
     }
   }
 }

@@ -50,14 +50,14 @@ extension Module {
         "KL(p || q) of two tensors of logits, [vocab] or [rows, vocab]: mean over rows, natural log.",
         results: "number", example: "print(metrics.kl(tensor.from({ 0, 0 }), tensor.from({ 0, 1 })))"
       ) { call in
-        return call.push(try divergence(try call.argument(1).tensor(), try call.argument(2).tensor()))
+        return call.push(try divergence(try call.argument(1).logits(), try call.argument(2).logits()))
       },
       Function(
         "refusal_score", "metrics.refusal_score(logits, tokens)",
         "Log-odds that the next token opens a refusal (Arditi et al. 2024): p is the probability of all `tokens` together.",
         results: "number", example: "print(metrics.refusal_score(tensor.from({ 1, 2, 3 }), { 0, 2 }))"
       ) { call in
-        let logits = try call.argument(1).tensor()
+        let logits = try call.argument(1).logits()
         return call.push(
           try refusalScore(
             logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
@@ -66,7 +66,12 @@ extension Module {
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",
         example: "print(metrics.cosine(tensor.from({ 1, 0 }), tensor.from({ 1, 1 })))"
       ) { call in
-        return call.push(try cosine(try call.argument(1).direction().tensor, try call.argument(2).direction().tensor))
+        let pair = try [1, 2].map { place in
+          let tensor = try call.argument(place).direction().tensor
+          try tensor.requireNumbers("metrics.cosine: argument \(place)")
+          return tensor
+        }
+        return call.push(try cosine(pair[0], pair[1]))
       },
       Function(
         "distinct_words", "metrics.distinct_words(texts)",
@@ -87,10 +92,22 @@ extension Call {
 }
 
 extension ArgumentReader {
+  /// Logits: numbers, of which some may be -infinity.
+  func logits() throws -> Tensor {
+    let logits = try tensor()
+    if let bad = (0..<logits.count).first(where: { !(logits.pointer[$0] < .infinity) }) {
+      throw error("value \(bad + 1) of the logits is \(logits.pointer[bad])", kind: .numeric)
+    }
+    return logits
+  }
+
   /// A string, or a completion's text.
   func completionText() throws -> String {
     if isString { return try string() }
     guard isTable, let text = field("text") else { throw mismatch("a string or a completion with its text") }
+    guard try field("finish")?.string() != FinishReason.interrupted.rawValue else {
+      throw error("this completion was cut by Ctrl-C; what is measured of it would not hold", kind: .interrupted)
+    }
     return try text.string()
   }
 

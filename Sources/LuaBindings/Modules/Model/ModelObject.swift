@@ -31,7 +31,7 @@ public final class ModelObject: LuaObject {
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
     fields: fieldRows,
-    methods: runRows + textRows + measureRows + interventionRows + hooksRows + weightRows + adapterRows,
+    methods: runRows + textRows + measureRows + [chooseRow] + interventionRows + hooksRows + weightRows + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [
@@ -45,6 +45,9 @@ public final class ModelObject: LuaObject {
     Field("n_kv_heads", "integer", "Key and value heads.") { $0.push(try $0.model.configuration.kvHeadCount) },
     Field("d_head", "integer", "Width of a head.") { $0.push(try $0.model.configuration.dHead) },
     Field("d_mlp", "integer", "Width of the MLP.") { $0.push(try $0.model.configuration.dMLP) },
+    Field("context_length", "integer", "Tokens it was made for, prompt and new ones together.") {
+      $0.push(try $0.model.configuration.contextLength)
+    },
     Field("vocab_size", "integer", "Rows of the embedding.") { $0.push(try $0.model.configuration.vocabularySize) },
     Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
     Field("dtype", "string", "What it computes in.") {

@@ -24,8 +24,13 @@ extension ModelObject {
       let places = try options.places(of: object.model, vectorSite: nil, vectorLayer: nil)
       let (name, value) = try options.oneOf(["mean", "prompts"])
       if name == "prompts" {
-        let means = try meanRows(
-          object.model, try value.prompts(of: object.model, TextRule()), places, heads: try options.heads())
+        let prompts = try value.prompts(of: object.model, TextRule())
+        let short = prompts.count { $0.tokens.count == 1 }
+        if short > 0, short < prompts.count {
+          call.state.output.note(
+            "mean_ablate: \(short) of \(prompts.count) prompts have one token only, which is left out of the mean")
+        }
+        let means = try meanRows(object.model, prompts, places, heads: try options.heads())
         return try call.register("mean_ablate", places, means.map { .mean($0) }, options, object, scope)
       }
       let mean: Tensor
