@@ -80,6 +80,10 @@ extension LuaTests {
             assert(tuned.model_hash == m.hash and tuned.model_hash ~= v.model_hash)
             m:detach()
             takes(m, tuned)
+            local edited = m:orthogonalise{ dir = v }
+            takes(edited)
+            takes(m, directions(edited):at(1))
+            assert(not pcall(other.orthogonalise, other, { dir = v }))
             m:save(folder .. "/copy", { dtype = "bf16" })
             local copy = model.load(folder .. "/copy")
             assert(copy.hash ~= m.hash)

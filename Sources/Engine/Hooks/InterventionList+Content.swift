@@ -6,7 +6,8 @@ extension InterventionList {
     for entry in entries {
       let intervention = entry.intervention
       let places = intervention.places.map { "\($0.site.rawValue) \($0.layer.map(String.init) ?? "")" }
-      hash.add(text: "\(intervention.kind) at \(places) \(intervention.positions)")
+      let heads = intervention.heads.map { " heads \($0)" } ?? ""
+      hash.add(text: "\(intervention.kind) at \(places)\(heads) \(intervention.positions.content)")
       for effect in intervention.effects {
         switch effect {
         case .add(let vector, let coefficient, let scale):
@@ -15,12 +16,24 @@ extension InterventionList {
         case .ablate(let vector): hash.add(vector)
         case .mean(let mean): hash.add(mean)
         case .patch(let values): hash.add(values)
+        case .patchEach(let list):
+          hash.add(text: "\(list.count) values")
+          for values in list { hash.add(values) }
+        case .knockout(let target): hash.add(text: "towards \(target.content)")
         case .function: hash.add(text: "function")
         case .replace: unknown.append("the \(intervention.kind) of \(places.joined(separator: ", ")) by computed rows")
         }
       }
     }
     return unknown
+  }
+}
+
+extension PositionSelector {
+  /// All that is said, where `text` may cut a list; a function is the host's to add.
+  fileprivate var content: String {
+    if case .computed = self { return "function" }
+    return "\(self)"
   }
 }
 

@@ -67,7 +67,7 @@ extension Model {
     return try Model(
       source: copy, name: name + "+edited",
       weights: try DecoderWeights(copy, precision: precision == .native ? .f32 : precision), template: givenTemplate,
-      hash: hash.finish())
+      hash: hash.finish(), ancestors: ancestors + [baseHash])
   }
 
   /// A model of its own none of whose named parts writes along `direction` `[dModel]`: the weights' form of ablating it

@@ -75,15 +75,17 @@ extension ModelObject {
         + "removed, so that nothing is left of it behind the norm; a tied lm_head keeps its values.",
       options: [
         Option("dir", "tensor or vector", .required, "the direction, [d_model]"),
-        SharedOptions.layers(.string("all")),
+        SharedOptions.layers(.string("all")), anyModel,
       ],
       results: "model", example: example + "print(m:orthogonalise{ dir = tensor.randn(m.d_model) }.name)"
     ) { call in
-      let model = try call.model, options = try call.options(), direction = try options.required("dir").direction()
+      let model = try call.model, options = try call.options(), given = try options.required("dir")
+      let direction =
+        try given.isTensor ? given.tensor() : options.owned(try given.vector(), by: model, given).direction
       let reader = options.optional("layers")
       let isAll = reader == nil || (reader?.isString == true && (try? reader?.string()) == "all")
       let layers = isAll ? nil : try reader?.layers(of: model)
-      return call.pushMade(try model.orthogonalised(to: direction.tensor, layers: layers))
+      return call.pushMade(try model.orthogonalised(to: direction, layers: layers))
     },
     Function(
       "unembed", "m:unembed(x [, { norm = true }])",
