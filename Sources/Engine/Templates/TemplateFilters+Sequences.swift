@@ -62,6 +62,7 @@ extension TemplateRun {
       "rejectattr": { run, value, arguments in try run.selected(value, arguments, keeps: false, byAttribute: true) },
       "batch": { run, value, arguments in try run.batched(value, arguments) },
       "slice": { run, value, arguments in try run.columns(value, arguments) },
+      "groupby": { run, value, arguments in try run.grouped(value, arguments) },
     ]
   }()
 
@@ -202,6 +203,33 @@ extension TemplateRun {
         var row = Array(all[start..<min(all.count, start + size)])
         if let fill = bound[1], !fill.isNone { row += Array(repeating: fill, count: size - row.count) }
         return try list(row)
+      })
+  }
+
+  /// Items of equal key together, in the order of the keys: tuples `(grouper, list)` with those names.
+  private func grouped(_ value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
+    let bound = try arguments.bound("groupby", ["attribute", "default", "case_sensitive"], required: 1)
+    let path = try path(bound[0]), keepsCase = try flag(bound[2])
+    func key(_ item: TemplateValue) throws -> TemplateValue {
+      try path.reduce(item) {
+        let found = try self.item($1, of: $0)
+        guard found.isUndefined, let fallback = bound[1], !fallback.isNone else { return found }
+        return fallback
+      }
+    }
+    var groups: [(key: TemplateValue, folded: TemplateValue, items: [TemplateValue])] = []
+    for item in try sorted(items(of: value), key: { folded(try key($0), keepsCase) }) {
+      let own = try key(item), folded = folded(own, keepsCase)
+      if let last = groups.indices.last, try equal(groups[last].folded, folded) {
+        groups[last].items.append(item)
+      } else {
+        groups.append((own, folded, [item]))
+      }
+    }
+    return try list(
+      groups.map { group in
+        let pair = try items([group.key, list(group.items)])
+        return .tuple(TemplateList(pair.items, names: ["grouper", "list"]))
       })
   }
 

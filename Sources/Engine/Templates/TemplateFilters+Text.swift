@@ -1,19 +1,26 @@
 extension TemplateRun {
   /// Filters that make strings of what they are given.
   static let textFilters: [String: Filter] = {
-    func simple(_ transform: @escaping @Sendable (TemplateText) -> TemplateText) -> Filter {
+    @Sendable func simple(_ transform: @escaping @Sendable (TemplateText) -> TemplateText) -> Filter {
       { run, value, _ in
         let text = try run.string(value)
         try run.stepOver(text)
         return try run.text(transform(text))
       }
     }
-    let escape: Filter = simple(\.htmlEscaped)
+    func marked(_ transform: @escaping @Sendable (TemplateText) -> TemplateText) -> Filter {
+      { run, value, arguments in
+        guard case .text(var text) = try simple(transform)(run, value, arguments) else { return .none }
+        text.isMarkup = true
+        return .text(text)
+      }
+    }
+    // What is marked as safe is not escaped again.
+    let escape: Filter = marked { $0.isMarkup ? $0 : $0.escapedForHTML }
     return [
       "upper": simple(\.uppercased), "lower": simple(\.lowercased), "title": simple(\.wordsTitled),
       "capitalize": simple(\.capitalized),
-      // Without automatic escaping a string marked as safe is the string.
-      "safe": simple { $0 }, "escape": escape, "e": escape, "forceescape": escape,
+      "safe": marked { $0 }, "escape": escape, "e": escape, "forceescape": marked(\.escapedForHTML),
       "trim": { run, value, arguments in
         let chars = try arguments.bound("trim", ["chars"])[0] ?? .none
         return try run.stripped(run.string(value), chars)
@@ -171,7 +178,7 @@ extension TemplateText {
     return count
   }
 
-  fileprivate var htmlEscaped: TemplateText {
+  var escapedForHTML: TemplateText {
     mapped { bytes, output in
       for byte in bytes {
         switch byte {

@@ -1,11 +1,22 @@
 extension TemplateRun {
   typealias Filter = @Sendable (TemplateRun, TemplateValue, TemplateArguments) throws -> TemplateValue
 
-  static let filters: [String: Filter] = textFilters.merging(sequenceFilters) { $1 }.merging(valueFilters) { $1 }
+  static let filters: [String: Filter] = [
+    textFilters, sequenceFilters, valueFilters, layoutFilters, webFilters,
+  ].reduce(into: [:]) { $0.merge($1) { $1 } }
+
+  /// Filters of Jinja's that are refused, and why.
+  static let refusedFilters = [
+    "random": "it gives something else each time, and a prompt must stay the same",
+    "urlize": "it makes links of a web page",
+  ]
 
   /// `value | name(arguments)`.
   func filter(_ name: String, of value: TemplateValue, _ arguments: TemplateArguments) throws -> TemplateValue {
     guard let filter = Self.filters[name] else {
+      if let reason = Self.refusedFilters[name] {
+        throw TemplateFailure("the filter '\(name)' is not supported: \(reason)")
+      }
       throw TemplateFailure(
         "No filter named '\(name.prefix(60))'\(suggestion(for: name, in: Self.filters.keys.sorted()))")
     }

@@ -33,6 +33,15 @@ extension TemplateRun {
     case .mapping(let mapping): return try call(method.name, of: mapping, arguments)
     case .list, .tuple, .range: return try callOfSequence(method, arguments)
     case .loop(let number): return try call(method.name, loop: number, arguments)
+    case .cycler(let number):
+      _ = try arguments.bound(method.name, [])
+      guard method.name == "next" else {
+        cyclers[number].place = 0
+        return .none
+      }
+      let (items, place) = cyclers[number]
+      cyclers[number].place = (place + 1) % items.count
+      return items[place]
     default: throw TemplateFailure("'\(method.name)' cannot be called")
     }
   }

@@ -1,11 +1,13 @@
 /// What a template's source says, ready to run.
 struct TemplateProgram: Sendable {
   let body: [TemplateStatement]
+  let blocks: [String: TemplateBlock]
 
   /// Throws `.template` with the line where the source is no template or uses what chat templates do not have.
   init(_ source: String) throws {
     var parser = TemplateParser(tokens: try TemplateLexer.tokens(of: source))
     body = try parser.template()
+    blocks = parser.blocks
   }
 }
 
@@ -16,6 +18,7 @@ struct TemplateParser {
   /// How deep statements and expressions stand in each other here.
   var nesting = 0
   private var loops = 0
+  fileprivate var blocks: [String: TemplateBlock] = [:]
   /// For each macro that is open: which of `varargs`, `kwargs`, `caller` its body reads.
   private var specialNames: [Set<String>] = []
 
@@ -119,11 +122,14 @@ struct TemplateParser {
     case "filter": form = .filterBlock(try blockFilter(), body: try body("endfilter"))
     case "with": form = try with()
     case "generation": form = .scope(try outsideLoops { try $0.body("endgeneration") })
+    case "block": form = .block(try block())
+    case "autoescape":
+      form = .autoescape(try expression(), body: try outsideLoops { try $0.body("endautoescape") })
     case "print": return try prints(line: line)
     case "break", "continue":
       guard loops > 0 else { throw failure("'\(name)' outside a loop") }
       form = name == "break" ? .leave : .proceed
-    case "block", "extends", "include", "import", "from", "autoescape", "trans", "do", "debug":
+    case "extends", "include", "import", "from", "trans", "do", "debug":
       throw failure("'\(name)' blocks are not part of chat templates")
     default:
       throw failure("unknown block '\(name)'")
@@ -149,13 +155,31 @@ struct TemplateParser {
     try expect(.name("in"))
     let sequence = try tuple(conditional: false, stop: "recursive")
     let condition = skip(.name("if")) ? try expression() : nil
-    if token == .name("recursive") { throw failure("recursive loops are not part of chat templates") }
+    let isRecursive = skip(.name("recursive"))
     loops += 1
     let (statements, end) = try body(until: ["endfor", "else"])
     loops -= 1
     let otherwise = end == "else" ? try body("endfor") : []
     return .loop(
-      TemplateLoop(target: target, sequence: sequence, condition: condition, body: statements, otherwise: otherwise))
+      TemplateLoop(
+        target: target, sequence: sequence, condition: condition, isRecursive: isRecursive, body: statements,
+        otherwise: otherwise))
+  }
+
+  private mutating func block() throws -> TemplateBlock {
+    let name = try expectName()
+    guard blocks[name] == nil else { throw failure("block '\(name)' defined twice") }
+    let isScoped = skip(.name("scoped"))
+    if skip(.name("required")) {
+      throw failure("block '\(name)' is required from another template, and a chat template has none")
+    }
+    guard token != .symbol("-") else { throw failure("names of blocks have no hyphens") }
+    blocks[name] = TemplateBlock(name: name, isScoped: isScoped, body: [])  // taken, for blocks inside
+    let body = try outsideLoops { try $0.body("endblock") }
+    _ = skip(.name(name))
+    let block = TemplateBlock(name: name, isScoped: isScoped, body: body)
+    blocks[name] = block
+    return block
   }
 
   private mutating func assignment() throws -> TemplateStatement.Form {

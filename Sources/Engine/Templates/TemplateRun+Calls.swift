@@ -55,6 +55,17 @@ extension TemplateRun {
     case .function(let function): return try call(function, arguments)
     case .macro(let number): return try deeper { try call(closures[number], arguments) }
     case .method(let method): return try call(method, arguments)
+    case .loop(let number): return try call(loop: number, arguments)
+    case .joiner(let number):
+      _ = try arguments.bound("joiner", [])
+      guard joiners[number].isUsed else {
+        joiners[number].isUsed = true
+        return .text("")
+      }
+      return joiners[number].separator
+    case .block(let name):
+      _ = try arguments.bound(name, [])
+      return try captured { if let block = blocks[name] { try print(block) } }
     default: throw TemplateFailure("'\(callee.typeName)' object is not callable")
     }
   }
@@ -119,6 +130,18 @@ extension TemplateRun {
       try charge(128)
       namespaces.append(try mapping(arguments))
       return .namespace(namespaces.count - 1)
+    case .cycler:
+      guard arguments.named.isEmpty else { throw TemplateFailure("cycler() takes no keyword arguments") }
+      guard !arguments.positional.isEmpty else { throw TemplateFailure("at least one item has to be provided") }
+      _ = try items(arguments.positional)
+      cyclers.append((arguments.positional, 0))
+      return .cycler(cyclers.count - 1)
+    case .joiner:
+      try charge(64)
+      joiners.append((try arguments.bound("joiner", ["sep"])[0] ?? .text(", "), false))
+      return .joiner(joiners.count - 1)
+    case .lipsum:
+      throw TemplateFailure("lipsum is not supported: it gives another text each time, and a prompt must stay the same")
     case .raiseException:
       let message = try arguments.bound("raise_exception", ["message"], required: 1)[0] ?? .none
       throw EngineError(.template, try string(message).string)

@@ -65,6 +65,22 @@ extension TemplateRun {
     switch value {
     case .namespace(let number): return namespaces[number][name]
     case .loop(let number): return try loopMember(name, number)
+    case .tuple(let list) where list.names.contains(name):
+      return list.names.firstIndex(of: name).map { list.items[$0] }
+    case .cycler(let number):
+      let cycler = cyclers[number]
+      switch name {
+      case "current": return cycler.items[cycler.place]
+      case "pos": return .integer(cycler.place)
+      case "items": return .tuple(try items(cycler.items))
+      case "next", "reset":
+        try charge(48)
+        return .method(TemplateMethod(value, name))
+      default: return nil
+      }
+    case .joiner(let number):
+      return name == "sep" ? joiners[number].separator : name == "used" ? .bool(joiners[number].isUsed) : nil
+    case .blocks: return blocks[name].map { .block($0.name) }
     case .macro(let number):
       let macro = closures[number].macro
       switch name {
@@ -101,8 +117,8 @@ extension TemplateRun {
     case "first": return .bool(loop.place == 0)
     case "last": return .bool(loop.place == count - 1)
     case "length": return .integer(count)
-    case "depth": return .integer(1)
-    case "depth0": return .integer(0)
+    case "depth": return .integer(loop.depth)
+    case "depth0": return .integer(loop.depth - 1)
     case "previtem": return loop.place > 0 ? loop.items[loop.place - 1] : .undefined("there is no previous item")
     case "nextitem": return loop.place + 1 < count ? loop.items[loop.place + 1] : .undefined("there is no next item")
     case "cycle", "changed":

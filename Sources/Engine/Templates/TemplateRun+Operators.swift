@@ -52,6 +52,8 @@ extension TemplateRun {
     case (.iterator(let left), .iterator(let right)), (.namespace(let left), .namespace(let right)),
       (.macro(let left), .macro(let right)), (.loop(let left), .loop(let right)):
       return left == right
+    case (.cycler(let left), .cycler(let right)), (.joiner(let left), .joiner(let right)): return left == right
+    case (.blocks, .blocks): return true
     case (.function(let left), .function(let right)): return left == right
     case (.method(let left), .method(let right)): return left === right
     default:
@@ -145,7 +147,12 @@ extension TemplateRun {
     if let left = left.index, let right = right.index { return try integers(operation, left, right) }
     if let left = left.number, let right = right.number { return try floats(operation, left, right) }
     switch (operation, left, right) {
-    case (.add, .text(var left), .text(let right)):
+    case (.add, .text(var left), .text(var right)):
+      if left.isMarkup != right.isMarkup {  // what is marked as safe has the other escaped
+        left = left.isMarkup ? left : left.escapedForHTML
+        right = right.isMarkup ? right : right.escapedForHTML
+        left.isMarkup = true
+      }
       try checkLength(left.bytes.count + right.bytes.count)
       left.append(right)
       return try text(left)

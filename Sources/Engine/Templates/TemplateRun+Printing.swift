@@ -28,7 +28,9 @@ extension TemplateRun {
     case .float(let value): output.append(pythonText(value))
     case .text(let text):
       try stepOver(text)
+      if text.isMarkup { output.append("Markup(") }
       output.append(quoted(text))
+      if text.isMarkup { output.append(")") }
     case .list(let list): try write(list.items, "[", "]", to: &output, level: level)
     case .tuple(let list): try write(list.items, "(", list.items.count == 1 ? ",)" : ")", to: &output, level: level)
     case .mapping(let mapping): try write(mapping, to: &output, level: level)
@@ -43,6 +45,9 @@ extension TemplateRun {
     case .macro(let number): output.append("<Macro '\(closures[number].macro.name)'>")
     case .loop(let number): output.append("<LoopContext \(loops[number].place + 1)/\(loops[number].items.count)>")
     case .iterator: output.append("<generator object>")
+    case .cycler, .joiner: output.append("<\(value.objectName)>")
+    case .blocks: output.append("<TemplateReference>")
+    case .block(let name): output.append("<BlockReference '\(name)'>")
     case .function(let function): output.append("<function \(function.rawValue)>")
     case .method(let method): output.append("<built-in method \(method.name) of \(method.receiver.typeName) object>")
     }

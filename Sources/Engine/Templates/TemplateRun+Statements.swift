@@ -22,10 +22,26 @@ extension TemplateRun {
     case .filterBlock(let filter, let body): try printFiltered(filter, body)
     case .with(let values, let body): return try with(values, body)
     case .scope(let body): return try scoped { try deeper { try execute(body) } }
+    case .block(let block): try print(block)
+    case .autoescape(let expression, let body):
+      guard try !isTrue(evaluate(expression)) else {
+        throw TemplateFailure("automatic escaping is for web pages; chat templates have it off")
+      }
+      return try scoped { try deeper { try execute(body) } }
     case .leave: return .leave
     case .proceed: return .proceed
     }
     return .normal
+  }
+
+  /// Runs a block, which sees the outermost names, or those around it.
+  func print(_ block: TemplateBlock) throws {
+    let line = self.line
+    defer { self.line = line }
+    try scoped(within: block.isScoped ? scope : outermost) {
+      scope.values["super"] = .undefined("there is no parent block called '\(block.name)'.")
+      _ = try deeper { try execute(block.body) }
+    }
   }
 
   private func print(_ text: TemplateText) throws {
@@ -77,7 +93,26 @@ extension TemplateRun {
   // MARK: Loops
 
   private func run(_ loop: TemplateLoop) throws -> Flow {
-    var items = try items(of: evaluate(loop.sequence))
+    try run(loop, over: evaluate(loop.sequence), depth: 1)
+  }
+
+  /// `loop(sequence)` within a recursive loop: what the loop prints for another sequence.
+  func call(loop number: Int, _ arguments: TemplateArguments) throws -> TemplateValue {
+    guard let source = loops[number].source, let around = loops[number].scope else {
+      throw TemplateFailure("The loop must have the 'recursive' marker to be called recursively.")
+    }
+    guard let sequence = try arguments.bound("loop", ["iterable"])[0] else {
+      throw TemplateFailure("LoopContext.__call__() missing 1 required positional argument: 'iterable'")
+    }
+    let depth = loops[number].depth + 1, line = self.line
+    defer { self.line = line }
+    return try captured {
+      try scoped(within: around) { _ = try deeper { try run(source, over: sequence, depth: depth) } }
+    }
+  }
+
+  private func run(_ loop: TemplateLoop, over sequence: TemplateValue, depth: Int) throws -> Flow {
+    var items = try items(of: sequence)
     if let condition = loop.condition {
       items = try items.filter { item in
         try step()
@@ -90,7 +125,9 @@ extension TemplateRun {
     if items.isEmpty { return try scoped { try deeper { try execute(loop.otherwise) } } }
     try charge(MemoryLayout<TemplateValue>.stride * items.count + 64)
     let number = loops.count
-    loops.append(Loop(items: items))
+    loops.append(
+      Loop(
+        items: items, depth: depth, source: loop.isRecursive ? loop : nil, scope: loop.isRecursive ? scope : nil))
     for (place, item) in items.enumerated() {
       loops[number].place = place
       try step()

@@ -32,7 +32,7 @@ extension TemplateRun {
     case "iterable": return isIterable(value)
     case "callable": return isCallable(value)
     case "sameas": return try isSame(value, operand(name, arguments))
-    case "escaped": return false
+    case "escaped": if case .text(let text) = value { return text.isMarkup } else { return false }
     case "odd", "even", "divisibleby":
       let divisor = name == "divisibleby" ? try operand(name, arguments) : .integer(2)
       let rest = try apply(.remainder, value, divisor)
@@ -76,7 +76,7 @@ extension TemplateRun {
 
   private func isCallable(_ value: TemplateValue) -> Bool {
     switch value {
-    case .undefined, .macro, .function, .method: true
+    case .undefined, .macro, .function, .method, .joiner, .block, .loop: true
     default: false
     }
   }

@@ -34,6 +34,10 @@ final class TemplateRun {
 
   struct Loop {
     let items: [TemplateValue]
+    /// Where it stands in loops that call themselves, from 1; what is run again by a call, and the names it sees.
+    var depth = 1
+    var source: TemplateLoop?
+    var scope: Scope?
     var place = 0
     /// What `changed` last saw.
     var last: [TemplateValue]?
@@ -54,6 +58,11 @@ final class TemplateRun {
   var iterators: [Iterator] = []
   var loops: [Loop] = []
   var namespaces: [TemplateMapping] = []
+  var cyclers: [(items: [TemplateValue], place: Int)] = []
+  var joiners: [(separator: TemplateValue, isUsed: Bool)] = []
+  var blocks: [String: TemplateBlock] = [:]
+  /// The names outside all blocks, macros and loops.
+  let outermost: Scope
   private var steps = 0
   private var polledAt = 0
   private var allocated = 0
@@ -62,19 +71,20 @@ final class TemplateRun {
     self.limits = limits
     self.date = date
     let globals = Scope(nil)
-    for name in ["range", "dict", "namespace", "raise_exception", "strftime_now"] {
-      globals.values[name] = TemplateFunction(rawValue: name).map { .function($0) }
-    }
+    for function in TemplateFunction.allCases { globals.values[function.rawValue] = .function(function) }
+    globals.values["self"] = .blocks
     for (key, entry) in variables.entries {
       if case .text(let name) = key { globals.values[String(decoding: name, as: UTF8.self)] = entry.value }
     }
-    scope = Scope(globals)
+    outermost = Scope(globals)
+    scope = outermost
   }
 
   /// What the template prints. Throws `.template`: the template's own words from `raise_exception`, else what went
   /// wrong with its line; `.interrupted` on Ctrl-C.
   func render(_ program: TemplateProgram) throws -> TemplateText {
     do {
+      blocks = program.blocks
       _ = try execute(program.body)
       return output
     } catch let failure as TemplateFailure {

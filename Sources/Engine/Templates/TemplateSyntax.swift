@@ -86,6 +86,9 @@ struct TemplateStatement: Sendable {
     case with([(target: TemplateTarget, value: TemplateExpression)], body: [TemplateStatement])
     /// A block with names of its own that prints as if it were not there (`generation`).
     case scope([TemplateStatement])
+    case block(TemplateBlock)
+    /// Automatic escaping, which must be off.
+    case autoescape(TemplateExpression, body: [TemplateStatement])
     case leave
     case proceed
   }
@@ -98,8 +101,18 @@ struct TemplateLoop: Sendable {
   let target: TemplateTarget
   let sequence: TemplateExpression
   let condition: TemplateExpression?
+  /// Its body may call `loop`.
+  let isRecursive: Bool
   let body: [TemplateStatement]
   let otherwise: [TemplateStatement]
+}
+
+/// A named part of a template, printed where it stands and wherever `self.name()` asks for it.
+struct TemplateBlock: Sendable {
+  let name: String
+  /// Sees the names around it, not only those outside everything.
+  let isScoped: Bool
+  let body: [TemplateStatement]
 }
 
 /// A macro, or the body of a `call` block.

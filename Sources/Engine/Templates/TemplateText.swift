@@ -17,6 +17,8 @@ struct TemplateText: Sendable {
   private(set) var marks: [ContentMark] = []
   /// Then bytes are characters.
   private(set) var isASCII: Bool
+  /// Marked as safe for a web page: joined to it, other text is escaped.
+  var isMarkup = false
 
   init(bytes: [UInt8] = []) {
     self.bytes = bytes

@@ -20,6 +20,11 @@ enum TemplateValue: Sendable {
   case namespace(Int)
   case macro(Int)
   case loop(Int)
+  case cycler(Int)
+  case joiner(Int)
+  /// The template itself (`self`), and one of its blocks.
+  case blocks
+  case block(String)
   case function(TemplateFunction)
   case method(TemplateMethod)
 
@@ -54,6 +59,10 @@ enum TemplateValue: Sendable {
     case .namespace: "Namespace"
     case .macro: "Macro"
     case .loop: "LoopContext"
+    case .cycler: "Cycler"
+    case .joiner: "Joiner"
+    case .blocks: "TemplateReference"
+    case .block: "BlockReference"
     case .function: "function"
     case .method: "builtin_function_or_method"
     }
@@ -66,6 +75,10 @@ enum TemplateValue: Sendable {
     case .namespace: "jinja2.utils.Namespace object"
     case .macro: "jinja2.runtime.Macro object"
     case .loop: "jinja2.runtime.LoopContext object"
+    case .cycler: "jinja2.utils.Cycler object"
+    case .joiner: "jinja2.utils.Joiner object"
+    case .blocks: "jinja2.runtime.TemplateReference object"
+    case .block: "jinja2.runtime.BlockReference object"
     default: "\(typeName) object"
     }
   }
@@ -93,9 +106,11 @@ enum TemplateValue: Sendable {
 struct TemplateList: Sendable {
   let items: [TemplateValue]
   let depth: Int
+  /// Of the items of a named tuple.
+  let names: [String]
 
-  init(_ items: [TemplateValue]) {
-    self.items = items
+  init(_ items: [TemplateValue], names: [String] = []) {
+    (self.items, self.names) = (items, names)
     depth = (items.lazy.map(\.depth).max() ?? 0) + 1
   }
 }
@@ -231,8 +246,8 @@ final class TemplateMethod: Sendable {
 }
 
 /// Functions every template knows.
-enum TemplateFunction: String, Sendable {
-  case range, dict, namespace
+enum TemplateFunction: String, Sendable, CaseIterable {
+  case range, dict, namespace, cycler, joiner, lipsum
   case raiseException = "raise_exception"
   case strftimeNow = "strftime_now"
 }
