@@ -26,7 +26,7 @@ import Testing
   }
 
   private static let settings = """
-    {"eos_token": "<|end|>",
+    {"eos_token": "<|end|>", "tokenizer_class": "PreTrainedTokenizerFast",
      "chat_template": "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}[assistant]"}
     """
 

@@ -164,7 +164,7 @@ import Testing
       #expect(copy.template?.source == model.template?.source && copy.stopTokens == model.stopTokens)
       let chat = try copy.prompt(text: Array("Hi".utf8), chat: true)
       #expect(chat.tokens == (try model.prompt(text: Array("Hi".utf8), chat: true).tokens))
-      #expect(try HuggingFaceFolder(path: folder).configuration.int("eos_token_id") == 2)
+      #expect(try HuggingFaceFolder(path: folder).configuration.ints("eos_token_id").first == 2)
     }
   }
 }

@@ -10,11 +10,14 @@ enum TinyGGUF {
   static let families = ["llama", "llama3-rope", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "pythia"]
 
   /// Calls `body` with the path of a file that is removed afterwards. Nothing happens where the fixture is absent.
-  static func withFile(_ family: String, _ body: (String) throws -> Void) throws {
+  /// `adding`: puts more into it, a tokenizer say.
+  static func withFile(
+    _ family: String, adding: (inout GGUFBuilder) -> Void = { _ in }, _ body: (String) throws -> Void
+  ) throws {
     guard let folder = Files.fixture("tiny/\(family)") else { return }
     try Files.withFolder { target in
       let path = "\(target)/\(family).gguf"
-      try Data(gguf(family, folder)).write(to: URL(fileURLWithPath: path))
+      try Data(gguf(family, folder, adding)).write(to: URL(fileURLWithPath: path))
       try body(path)
     }
   }
@@ -122,11 +125,14 @@ enum TinyGGUF {
     return result
   }
 
-  private static func gguf(_ family: String, _ folder: String) throws -> [UInt8] {
+  private static func gguf(
+    _ family: String, _ folder: String, _ adding: (inout GGUFBuilder) -> Void
+  ) throws -> [UInt8] {
     let conversion = conversion(family), settings = try ConfigurationFile(path: folder + "/config.json")
     let file = try SafetensorsFile(path: folder + "/model.safetensors")
     var builder = GGUFBuilder()
     builder.add("general.architecture", conversion.architecture)
+    adding(&builder)
     func key(_ name: String) -> String { "\(conversion.architecture).\(name)" }
     for (name, target) in conversion.integers.sorted(by: { $0.key < $1.key }) {
       if let value = try settings.int(ifPresent: name) { builder.add(key(target), UInt32(value)) }

@@ -38,7 +38,13 @@ extension HuggingFaceFolder {
     }
     for companion in companions {
       let file = try MappedFile(path: companion)
-      try AtomicFile.write("\(staging)/\((companion as NSString).lastPathComponent)") { try $0.write(file.bytes) }
+      let name = (companion as NSString).lastPathComponent
+      var folder = staging
+      if ChatTemplateTexts.isNamed(companion) {
+        folder += "/\(ChatTemplateTexts.folderName)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      }
+      try AtomicFile.write("\(folder)/\(name)") { try $0.write(file.bytes) }
     }
     for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
     try write("\(staging)/config.json", try settings(configuration, type: type))
@@ -53,7 +59,7 @@ extension HuggingFaceFolder {
     [
       "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
       "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
-    ].map { "\(path)/\($0)" }.filter { access($0, F_OK) == 0 }
+    ].map { "\(path)/\($0)" }.filter { access($0, F_OK) == 0 } + ChatTemplateTexts.additional(path)
   }
 
   /// Tensors in order, cut before one that would take a file beyond `limit` bytes.
@@ -116,6 +122,7 @@ extension HuggingFaceFolder {
     }
     let files = try FileManager.default.contentsOfDirectory(atPath: staging)
     for name in files.sorted(by: { ($0 == indexName ? 1 : 0, $0) < ($1 == indexName ? 1 : 0, $1) }) {
+      if name == ChatTemplateTexts.folderName { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
       guard rename("\(staging)/\(name)", "\(path)/\(name)") == 0 else {
         throw AtomicFile.failure("replace", "\(path)/\(name)")
       }

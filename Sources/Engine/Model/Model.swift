@@ -20,9 +20,14 @@ public final class Model: @unchecked Sendable {
   /// Take part in every forward pass, in this order.
   public private(set) var adapters: [Adapter] = []
   public let configuration: ModelConfiguration
+  /// nil where the files have none, or one that cannot be read (`tokenizerFailure`).
   public let tokenizer: Tokenizer?
+  /// Why texts cannot be used though the files have a tokenizer: of a kind that is not known, or damaged. Token ids work.
+  public let tokenizerFailure: EngineError?
   /// The one it was loaded with, its file's own, or a built-in one that fits its tokens.
   public let template: ChatTemplate?
+  /// The model's own for conversations with tools, where it has one of that name.
+  let toolTemplate: ChatTemplate?
   /// The one it was loaded with in place of its own: copies of it keep that, and its saved folder.
   let givenTemplate: ChatTemplate?
   /// How weights are kept for products.
@@ -51,7 +56,12 @@ public final class Model: @unchecked Sendable {
     configuration = source.configuration
     interventions = InterventionList(configuration: configuration)
     decoder = Decoder(weights: weights)
-    let tokenizer = try source.tokenizer()
+    let tokenizer: Tokenizer?
+    do { (tokenizer, tokenizerFailure) = (try source.tokenizer(), nil) } catch let error as EngineError
+      where [.token, .missing].contains(error.kind)
+    {
+      (tokenizer, tokenizerFailure) = (nil, error)
+    }
     self.tokenizer = tokenizer
     let template =
       givenTemplate
@@ -59,9 +69,13 @@ public final class Model: @unchecked Sendable {
         ChatTemplate(source: $0.chatTemplate, family: source.configuration.family, tokenizer: $0)
       }
     self.template = template
+    toolTemplate =
+      givenTemplate == nil ? tokenizer.flatMap { ChatTemplate.own(ChatTemplateTexts.toolUse, of: $0) } : nil
     var stops = tokenizer?.endTokens ?? []
     for end in try source.endTokens() where !stops.contains(end) { stops.append(end) }
-    if let end = tokenizer.flatMap({ template?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
+    for turns in [template, toolTemplate] {
+      if let end = tokenizer.flatMap({ turns?.endOfTurn($0) }), !stops.contains(end) { stops.append(end) }
+    }
     stopTokens = stops
   }
 
@@ -111,7 +125,7 @@ public final class Model: @unchecked Sendable {
     }
     let url = URL(fileURLWithPath: path)
     let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
-    let given = try template.map { try ChatTemplate.named($0, tokenizer: try source.tokenizer()) }
+    let given = try template.map { try ChatTemplate.named($0, tokenizer: try? source.tokenizer()) }
     return try Model(
       source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given
     )
@@ -130,12 +144,21 @@ public final class Model: @unchecked Sendable {
     return try prompt(rendered: rendered, bos: bos, special: special)
   }
 
-  /// What `override`, else the model's template, prints for a conversation.
+  /// What `override`, else the model's template, prints for a conversation; where tools are given, the model's template
+  /// for them, if it has one.
   public func renderChat(
     _ messages: [ChatMessage], generationPrompt: Bool, template override: ChatTemplate? = nil,
     variables: ChatTemplate.Variables = ChatTemplate.Variables()
   ) throws -> RenderedChat {
-    guard let template = override ?? template else {
+    guard let template = override ?? (variables.tools == nil ? nil : toolTemplate) ?? template else {
+      let names = tokenizer?.chatTemplates.names ?? []
+      guard names.isEmpty else {
+        throw EngineError(
+          .template,
+          "\(name) has the chat templates \(names.joined(separator: ", ")) and none named default: say which with "
+            + "template = \"\(names[0])\"")
+      }
+      if let tokenizerFailure { throw noText(tokenizerFailure) }
       throw EngineError(
         .template,
         "\(name) has no chat template; give one with template = (\(ChatTemplate.builtInNames.joined(separator: ", ")) "
@@ -153,8 +176,29 @@ public final class Model: @unchecked Sendable {
   }
 
   public func requireTokenizer() throws -> Tokenizer {
+    if let tokenizerFailure { throw noText(tokenizerFailure) }
     guard let tokenizer else { throw EngineError(.missing, "\(name) has no tokenizer: give tokens instead of text") }
     return tokenizer
+  }
+
+  /// What a text meets where the tokenizer could not be read.
+  private func noText(_ failure: EngineError) -> EngineError {
+    EngineError(
+      failure.kind, "\(name) takes no text, only tokens, since its tokenizer cannot be read: \(failure.message)")
+  }
+
+  /// A token that the model has no row for: of a tokenizer with more entries than the embedding has rows, or of none.
+  public func outOfRange(_ token: Int) -> EngineError {
+    let rows = configuration.vocabularySize
+    guard let tokenizer, (rows..<max(rows, tokenizer.vocabularySize)).contains(token) else {
+      return EngineError(.token, "token id \(token) is out of range: \(name) has ids 0 to \(rows - 1)")
+    }
+    let text = (try? tokenizer.tokenBytes(token)).map { ByteStringList.quoted($0) } ?? "?"
+    return EngineError(
+      .token,
+      "token \(token) (\(text)) has no row: the embedding of \(name) has \(rows) rows, for ids 0 to \(rows - 1), its "
+        + "tokenizer \(tokenizer.vocabularySize) tokens. Such tokens were added without training the model on them: "
+        + "leave them out of the text, or give it with special = false")
   }
 
   /// Bytes a model holds, by kind.
@@ -225,8 +269,7 @@ public final class Model: @unchecked Sendable {
         )
       }
       for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
-        throw EngineError(
-          .token, "token id \(token) is out of range: \(name) has ids 0 to \(configuration.vocabularySize - 1)")
+        throw outOfRange(token)
       }
     }
   }

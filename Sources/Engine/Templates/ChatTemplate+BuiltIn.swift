@@ -6,6 +6,8 @@ extension ChatTemplate {
   /// none does.
   public init?(source: String?, family: String, tokenizer: Tokenizer) {
     guard let source else {
+      let own = tokenizer.chatTemplates
+      guard own.names.isEmpty || own.text != nil else { return nil }  // which of them is the caller's choice
       guard let builtIn = ChatTemplate.builtIn(family: family, tokenizer: tokenizer) else { return nil }
       self = builtIn
       return
@@ -13,12 +15,21 @@ extension ChatTemplate {
     self.init(name: "model", source: source, tokenizer: tokenizer)
   }
 
-  /// A template that prints a vocabulary's tokens.
+  /// A template that prints a vocabulary's tokens: those that its files name, else its BOS and first end.
   public init(name: String, source: String, tokenizer: Tokenizer) {
-    func text(_ id: Int?) -> String? {
-      id.flatMap { try? tokenizer.tokenBytes($0) }.map { String(decoding: $0, as: UTF8.self) }
+    var tokens = tokenizer.templateValues
+    for (key, id) in [("bos_token", tokenizer.bos), ("eos_token", tokenizer.endTokens.first)] where tokens[key] == nil {
+      guard let id, let text = try? tokenizer.tokenBytes(id) else { continue }
+      tokens[key] = .string(String(decoding: text, as: UTF8.self))
     }
-    self.init(name: name, source: source, bos: text(tokenizer.bos), eos: text(tokenizer.endTokens.first))
+    self.init(name: name, source: source, tokens: tokens)
+  }
+
+  /// One of the model's own templates by name; nil where it has none of that name.
+  static func own(_ name: String, of tokenizer: Tokenizer) -> ChatTemplate? {
+    tokenizer.chatTemplates.byName[name].map {
+      ChatTemplate(name: name == ChatTemplateTexts.usual ? "model" : name, source: $0, tokenizer: tokenizer)
+    }
   }
 
   /// A built-in template by name, else `text` itself as a template.
@@ -27,13 +38,16 @@ extension ChatTemplate {
     self.init(name: builtIn == nil ? "custom" : text, source: builtIn ?? text, bos: bos, eos: eos)
   }
 
-  /// The same with the tokens of a vocabulary. Throws `.template` where `text` is no name and has no tags either.
+  /// The same with the tokens of a vocabulary, whose own templates' names (`tool_use`) go first. Throws `.template`
+  /// where `text` is no name and has no tags either.
   public static func named(_ text: String, tokenizer: Tokenizer?) throws -> ChatTemplate {
+    if let own = tokenizer.flatMap({ ChatTemplate.own(text, of: $0) }) { return own }
     guard builtInNames.contains(text) || text.contains("{") else {
+      let known = (tokenizer?.chatTemplates.names ?? []) + builtInNames
       throw EngineError(
         .template,
-        "there is no template '\(text.prefix(40))'\(suggestion(for: text, in: builtInNames)); known: "
-          + "\(builtInNames.joined(separator: ", ")), or the text of a Jinja template")
+        "there is no template '\(text.prefix(40))'\(suggestion(for: text, in: known)); known: "
+          + "\(known.joined(separator: ", ")), or the text of a Jinja template")
     }
     let template = ChatTemplate(text: text)
     return tokenizer.map { ChatTemplate(name: template.name, source: template.source, tokenizer: $0) } ?? template

@@ -31,17 +31,23 @@ public struct ChatTemplate: Sendable {
   public let name: String
   /// The template in Jinja.
   public let source: String
-  /// What `bos_token` and `eos_token` are; undefined where nil.
-  let bos: String?
-  let eos: String?
+  /// What the template knows of special tokens: `bos_token`, `eos_token`, `pad_token`, `unk_token` and others;
+  /// undefined where absent.
+  let tokens: OrderedDictionary<String, JSONValue>
   private let program: Result<TemplateProgram, EngineError>
 
-  /// A template that cannot be read is no error until it is used.
   public init(name: String, source: String, bos: String? = nil, eos: String? = nil) {
+    var tokens: OrderedDictionary<String, JSONValue> = [:]
+    tokens["bos_token"] = bos.map { .string($0) }
+    tokens["eos_token"] = eos.map { .string($0) }
+    self.init(name: name, source: source, tokens: tokens)
+  }
+
+  /// A template that cannot be read is no error until it is used.
+  init(name: String, source: String, tokens: OrderedDictionary<String, JSONValue>) {
     self.name = name
     self.source = source
-    self.bos = bos
-    self.eos = eos
+    self.tokens = tokens
     program = Result { () throws(EngineError) in
       do { return try TemplateProgram(source) } catch let error as EngineError { throw error } catch {
         throw EngineError(.template, "\(error)")
@@ -66,8 +72,7 @@ public struct ChatTemplate: Sendable {
     _ messages: [ChatMessage], _ generationPrompt: Bool, _ variables: Variables
   ) -> TemplateMapping {
     var values = TemplateMapping()
-    if let bos { values.set("bos_token", .text(bos)) }
-    if let eos { values.set("eos_token", .text(eos)) }
+    for (name, token) in tokens { values.set(name, TemplateValue(token)) }
     if let date = variables.date { values.set("date_string", .text(date)) }
     for (name, value) in variables.others { values.set(name, TemplateValue(value)) }
     values.set("messages", .list(TemplateList(messages.enumerated().map { $1.value($0) })))

@@ -15,14 +15,14 @@ struct Normalizer: Sendable {
   var steps: [Step] = []
 
   /// Calls `body` with the changed text. Throws as `PatternMatcher` does, and `.token` where the text grows too much.
-  func apply(
-    to text: SourceText, matchers: [PatternMatcher], step: Int = 0, _ body: (SourceText) throws -> Void
-  ) throws {
-    guard step < steps.count, !text.bytes.isEmpty else { return try body(text) }
-    guard let changed = try run(steps[step], on: text, matchers) else {
-      return try apply(to: text, matchers: matchers, step: step + 1, body)
+  func apply(to text: SourceText, matchers: [PatternMatcher], _ body: (SourceText) throws -> Void) throws {
+    var buffer: AlignedBuffer?
+    for step in steps where !(buffer?.bytes.isEmpty ?? text.bytes.isEmpty) {
+      let changed =
+        try buffer.map { try $0.withText { try run(step, on: $0, matchers) } } ?? run(step, on: text, matchers)
+      if let changed { buffer = changed }
     }
-    try changed.withText { try apply(to: $0, matchers: matchers, step: step + 1, body) }
+    if let buffer { try buffer.withText(body) } else { try body(text) }
   }
 
   /// Nil where the step changes nothing.

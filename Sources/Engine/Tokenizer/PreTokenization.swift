@@ -5,6 +5,8 @@ struct PreTokenization: Sendable {
   var ignoresMerges = false
   /// The default where the file does not say whether to add a BOS.
   var addsBOS = false
+  /// What the family's `tokenizer.json` does to a text first; a GGUF file does not say it.
+  var normalForm: UnicodeNormalization?
 
   /// Throws `.token` with the known names.
   static func named(_ name: String) throws -> PreTokenization {
@@ -34,10 +36,12 @@ struct PreTokenization: Sendable {
     // others, so white space in front of one stays whole.
     let smollm = PreTokenization(
       pattern: #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"#)
+    var neox = gpt2, composed = qwen2
+    (neox.normalForm, composed.normalForm) = (.nfc, .nfc)
     return [
-      "gpt-2": gpt2, "gpt-neox": gpt2, "olmo": gpt2, "mpt": gpt2, "phi-2": gpt2, "smollm": smollm,
+      "gpt-2": gpt2, "gpt-neox": neox, "olmo": neox, "mpt": neox, "phi-2": gpt2, "smollm": smollm,
       "llama-bpe": llama3, "llama3": llama3, "llama-v3": llama3,
-      "qwen2": qwen2, "deepseek-r1-qwen": qwen2, "megrez": qwen2, "tekken": tekken,
+      "qwen2": composed, "deepseek-r1-qwen": qwen2, "megrez": qwen2, "tekken": tekken,
     ]
   }()
 

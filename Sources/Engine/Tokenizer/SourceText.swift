@@ -6,9 +6,13 @@ struct SourceText {
   private let ends: UnsafePointer<UInt32>?
   /// Where the first byte comes from.
   private let origin: Int
+  /// How many bytes all steps together may still make of this text.
+  let room: Int
 
-  init(_ bytes: UnsafeBufferPointer<UInt8>, ends: UnsafePointer<UInt32>? = nil, origin: Int) {
+  /// A text as it was given, or bytes `ends` of it made by steps that left `room`.
+  init(_ bytes: UnsafeBufferPointer<UInt8>, ends: UnsafePointer<UInt32>? = nil, origin: Int, room: Int? = nil) {
     (self.bytes, self.ends, self.origin) = (bytes, ends, origin)
+    self.room = room ?? bytes.count * AlignedBuffer.growth + 65_536
   }
 
   /// How much of the original text the first `offset` bytes, 0 to all, stand for: an offset in that text.
@@ -21,7 +25,7 @@ struct SourceText {
   subscript(_ range: Range<Int>) -> SourceText {
     SourceText(
       UnsafeBufferPointer(rebasing: bytes[range]), ends: ends.map { $0 + range.lowerBound },
-      origin: end(range.lowerBound))
+      origin: end(range.lowerBound), room: min(room, range.count * AlignedBuffer.growth + 4096))
   }
 
   /// Runs of valid UTF-8 and runs of bytes that are none, in order.
@@ -44,12 +48,17 @@ struct AlignedBuffer {
   private(set) var bytes: [UInt8] = []
   private var ends: [UInt32] = []
   private let source: SourceText
+  private let origin: Int
   private let limit: Int
 
-  /// Refuses to grow beyond 32 times its source, which no real normalizer does.
+  /// Each byte of a text may become this many in all steps together, a copy by each of at most 64 steps among them: no
+  /// real tokenizer comes near.
+  static let growth = 64
+
   init(of source: SourceText) {
     self.source = source
-    limit = source.bytes.count * 32 + 65_536
+    origin = source.end(0)
+    limit = source.room
     bytes.reserveCapacity(source.bytes.count + source.bytes.count / 2 + 16)
     ends.reserveCapacity(source.bytes.count + source.bytes.count / 2 + 16)
   }
@@ -65,7 +74,9 @@ struct AlignedBuffer {
   mutating func append(_ replacement: some Collection<UInt8>, for range: Range<Int>) throws {
     guard bytes.count + replacement.count <= limit else {
       throw EngineError(
-        .token, "normalizing the text makes it more than 32 times as long; the tokenizer's normalizer is damaged")
+        .token,
+        "the steps of the tokenizer make more than \(Self.growth) bytes of each byte of the text; its normalizer or "
+          + "pre-tokenizer is damaged")
     }
     bytes.append(contentsOf: replacement)
     var offset = range.lowerBound
@@ -75,10 +86,11 @@ struct AlignedBuffer {
     }
   }
 
-  func withText(_ body: (SourceText) throws -> Void) rethrows {
+  /// What stands here as a text, whose source need not be there any more.
+  func withText<Result>(_ body: (SourceText) throws -> Result) rethrows -> Result {
     try bytes.withUnsafeBufferPointer { bytes in
       try ends.withUnsafeBufferPointer { ends in
-        try body(SourceText(bytes, ends: ends.baseAddress, origin: source.end(0)))
+        try body(SourceText(bytes, ends: ends.baseAddress, origin: origin, room: max(0, limit - bytes.count)))
       }
     }
   }

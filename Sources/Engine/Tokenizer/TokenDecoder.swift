@@ -33,6 +33,7 @@ struct TokenDecoder: Sendable {
       return try PatternMatcher(pattern)
     }
     var bytes: [UInt8] = []
+    var room = spelled.bytes.count * AlignedBuffer.growth + (1 << 20)
     for index in 0..<spelled.count {
       let addition = added[index]
       bytes.removeAll(keepingCapacity: true)
@@ -40,7 +41,7 @@ struct TokenDecoder: Sendable {
       for (step, matcher) in zip(steps, matchers) {
         switch step {
         case .replace(_, let replacement):
-          if let matcher { try replace(&bytes, matcher, replacement) }
+          if let matcher { try replace(&bytes, matcher, replacement, &room) }
         case .byteFallback:
           if let byte = ByteFallback.value(bytes[...]) { bytes = [byte] }
         case .byteLevel:
@@ -55,7 +56,10 @@ struct TokenDecoder: Sendable {
     return printed
   }
 
-  private func replace(_ bytes: inout [UInt8], _ matcher: PatternMatcher, _ replacement: [UInt8]) throws {
+  /// `room`: how many bytes all steps together may still make of all tokens.
+  private func replace(
+    _ bytes: inout [UInt8], _ matcher: PatternMatcher, _ replacement: [UInt8], _ room: inout Int
+  ) throws {
     var result: [UInt8] = []
     var isChanged = false
     try bytes.withUnsafeBufferPointer { text in
@@ -66,8 +70,10 @@ struct TokenDecoder: Sendable {
       }
     }
     guard isChanged else { return }
-    guard result.count <= 1 << 16 else {
-      throw EngineError(.token, "decoding makes a token \(byteText(result.count)) long; the decoder is damaged")
+    room -= result.count
+    guard result.count <= 1 << 16, room >= 0 else {
+      let what = room >= 0 ? "a token \(byteText(result.count)) long" : "far more of its tokens than they spell"
+      throw EngineError(.token, "decoding makes \(what); the decoder is damaged")
     }
     bytes = result
   }

@@ -19,16 +19,24 @@ extension Tokenizer {
     }
   }
 
-  /// Reads `tokenizer.json` of a Hugging Face folder, with `tokenizer_config.json`, `special_tokens_map.json` and
-  /// `chat_template.jinja` where they are. Throws `.missing` where the folder has no tokenizer.
+  /// Reads `tokenizer.json` of a Hugging Face folder, with what the files beside it say (`TokenizerSettings`). Throws
+  /// `.missing` where the folder has no tokenizer.
   public convenience init(folder: String) throws {
     let path = "\(folder)/tokenizer.json"
     guard access(path, F_OK) == 0 else {
-      let others = ["tokenizer.model", "vocab.json", "vocab.txt"].filter { access("\(folder)/\($0)", F_OK) == 0 }
+      let others = Self.otherForms.filter { access("\(folder)/\($0)", F_OK) == 0 }
       let hint = others.isEmpty ? "" : " (\(others.joined(separator: ", ")) alone cannot be read)"
       throw EngineError(.missing, "\(folder) has no tokenizer.json\(hint); give token ids instead of text")
     }
     try self.init(json: path)
+  }
+
+  /// Files that hold a tokenizer in forms that are not read.
+  private static let otherForms = ["tokenizer.model", "vocab.json", "vocab.txt", "tekken.json"]
+
+  /// Whether a folder has a tokenizer, in whatever form.
+  static func isIn(folder: String) -> Bool {
+    (["tokenizer.json"] + otherForms).contains { access("\(folder)/\($0)", F_OK) == 0 }
   }
 
   /// Reads the tokenizer of a GGUF file. Throws `.missing` where it has none, `.token` where it is damaged or of an

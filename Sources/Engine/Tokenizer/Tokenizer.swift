@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// From text to token ids and back, as the model was trained.
 ///
 /// ```swift
@@ -35,7 +37,11 @@ public final class Tokenizer: Sendable {
   /// own.
   public var endTokens: [Int] { parts.ends }
   /// The chat template as the file has it, in Jinja.
-  public var chatTemplate: String? { parts.chatTemplate }
+  public var chatTemplate: String? { parts.templates.text }
+  /// The file's chat templates by name; the usual one is "default".
+  var chatTemplates: ChatTemplateTexts { parts.templates }
+  /// The special tokens as a chat template sees them, by attribute: `pad_token`.
+  var templateValues: OrderedDictionary<String, JSONValue> { parts.templateValues }
 
   /// Token ids of `text` and the bytes each stands for.
   ///
@@ -51,6 +57,7 @@ public final class Tokenizer: Sendable {
     }
     return try workspaces.withWorkspace { workspace in
       workspace.start(bytes: text.count)
+      let special = special && !parts.splitsSpecial
       return try text.withUnsafeBufferPointer { text in
         var output = EncodingBuilder(textBytes: text.count)
         for token in try prefix(policy, text, special: special) { output.prepend(token) }

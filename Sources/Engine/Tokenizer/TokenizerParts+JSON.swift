@@ -2,8 +2,8 @@ extension TokenizerParts {
   /// The parts of a tokenizer that a `tokenizer.json` describes, and the settings beside it. Throws `.token` where it
   /// is damaged or uses what is not supported, `.file` where a key has the wrong type.
   init(_ file: TokenizerFile, settings: TokenizerSettings) throws {
-    let components = try TokenizerComponents(file.sections)
-    let vocabulary = try VocabularyByID(file)
+    let components = try TokenizerComponents(settings.adjusted(file.sections))
+    let vocabulary = try VocabularyByID(file, settings)
     let isByteLevel = components.preTokenizer.isByteLevel
     let options = try BytePairOptions(file.model, isByteLevel: isByteLevel)
     self.init(model: try vocabulary.model(options, merges: file.merges, keys: file.model))
@@ -12,12 +12,19 @@ extension TokenizerParts {
     decoder = components.decoder
     let normal = try addSpecialTokens(vocabulary.added)
     printed = try decoder.printed(vocabulary.spelled, added: normal)
-    bos = settings.bosToken.flatMap(vocabulary.id) ?? components.prefix.first
-    ends = settings.eosToken.flatMap(vocabulary.id).map { [$0] } ?? []
-    (prefix, suffix) = (components.prefix, components.suffix)
+    (prefix, suffix) = try settings.marks(id: vocabulary.id) ?? (components.prefix, components.suffix)
+    bos = settings.special["bos_token"].flatMap { vocabulary.id(of: $0.content) } ?? prefix.first
+    ends = settings.special["eos_token"].flatMap { vocabulary.id(of: $0.content) }.map { [$0] } ?? []
     for id in prefix + suffix where !vocabulary.has(id) {
       throw EngineError(.token, "post_processor adds token \(id), which the vocabulary has not")
     }
+    if settings.tokenizerClass?.marks == .both { changeMarks(settings) }
+    (templates, templateValues) = (settings.templates, settings.templateValues)
+    splitsSpecial = settings.splitsSpecial
+  }
+
+  /// `add_bos_token` and `add_eos_token` over what `post_processor` says.
+  private mutating func changeMarks(_ settings: TokenizerSettings) {
     if let bos, let isWanted = settings.addsBOS {
       if isWanted, !prefix.contains(bos) { prefix.insert(bos, at: 0) }
       if !isWanted { prefix.removeAll { $0 == bos } }
@@ -26,7 +33,6 @@ extension TokenizerParts {
       if isWanted, !suffix.contains(eos) { suffix.append(eos) }
       if !isWanted { suffix.removeAll { $0 == eos } }
     }
-    chatTemplate = settings.chatTemplate
   }
 
   /// Tokens that are matched once the text is normalized are themselves normalized first, as a text would be. Returns
@@ -38,7 +44,7 @@ extension TokenizerParts {
       let content = Array(token.content.utf8)
       guard token.isNormalized, !normalizer.steps.isEmpty else {
         try special.insert(content[...], token.entry)
-        spelled[token.entry.token] = content
+        spelled[token.id] = content
         continue
       }
       var normal: [UInt8] = []
@@ -46,30 +52,9 @@ extension TokenizerParts {
         try normalizer.apply(to: SourceText(bytes, origin: 0), matchers: matchers) { normal = Array($0.bytes) }
       }
       if !normal.isEmpty { try normalizedSpecial.insert(normal[...], token.entry) }
-      spelled[token.entry.token] = normal
+      spelled[token.id] = normal
     }
     return spelled
-  }
-}
-
-/// A token of `added_tokens`.
-struct AddedToken {
-  let content: String
-  let entry: SpecialTokens.Entry
-  /// Matched in the normalized text, not in the text as it is.
-  let isNormalized: Bool
-
-  /// Throws `.file` where a key is missing or has the wrong type.
-  init(_ value: JSONValue) throws {
-    let keys = try ConfigurationFile(value, source: "added_tokens")
-    content = try keys.string("content")
-    let isSpecial = try keys.bool(ifPresent: "special") ?? false
-    entry = SpecialTokens.Entry(
-      token: try keys.int("id"), isUserDefined: !isSpecial,
-      takesSpaceBefore: try keys.bool(ifPresent: "lstrip") ?? false,
-      takesSpaceAfter: try keys.bool(ifPresent: "rstrip") ?? false,
-      isSingleWord: try keys.bool(ifPresent: "single_word") ?? false)
-    isNormalized = try keys.bool(ifPresent: "normalized") ?? !isSpecial
   }
 }
 
@@ -87,19 +72,28 @@ private struct VocabularyByID {
   var missing: Set<Int> { Set(ids.indices.filter { ids[$0] == .none }) }
 
   /// Throws `.token` where ids are out of range or given twice.
-  init(_ file: TokenizerFile) throws {
+  init(_ file: TokenizerFile, _ settings: TokenizerSettings) throws {
     if let list = file.sections["added_tokens"], list != .null {
       guard let list = list.array else {
         throw TokenizerVocabulary.damaged("added_tokens is \(list.kind), not an array")
       }
-      added = try list.map(AddedToken.init)
+      added = try list.map { value in
+        var token = try AddedToken(value, source: "added_tokens")
+        token.id = try ConfigurationFile(value, source: "added_tokens").int("id")
+        return token
+      }
+    }
+    let additions = settings.additions(to: added)
+    if !additions.isEmpty {
+      let known = Self.ids(of: Set(additions.map(\.content)), file)
+      added.add(additions, vocabularySize: file.tokens.count) { known[$0] }
     }
     let entries = file.tokens.count + added.count
     guard file.tokens.count > 0 else { throw TokenizerVocabulary.damaged("it has no tokens") }
     // Some vocabularies leave ids free; far more free ids than tokens are damage.
     let limit = min(entries * 2 + 65_536, Int(Int32.max))
-    let highest = max(file.ids.max() ?? 0, added.map(\.entry.token).max() ?? 0)
-    let lowest = min(file.ids.min() ?? 0, added.map(\.entry.token).min() ?? 0)
+    let highest = max(file.ids.max() ?? 0, added.map(\.id).max() ?? 0)
+    let lowest = min(file.ids.min() ?? 0, added.map(\.id).min() ?? 0)
     guard lowest >= 0, highest < limit else {
       throw TokenizerVocabulary.damaged(
         "token id \(lowest < 0 ? lowest : highest) is out of range for \(entries) tokens")
@@ -116,7 +110,7 @@ private struct VocabularyByID {
     ids = places.map { $0 < 0 ? .none : .vocabulary }
     var contents: [Int: String] = [:]
     for token in added {
-      let id = token.entry.token
+      let id = token.id
       if ids[id] == .vocabulary, file.tokens[Int(places[id])].elementsEqual(token.content.utf8) { continue }
       guard ids[id] == .none, contents.updateValue(token.content, forKey: id) == nil else {
         throw TokenizerVocabulary.damaged(
@@ -138,18 +132,33 @@ private struct VocabularyByID {
       for (index, id) in file.ids.enumerated() {
         let range = file.tokens.range(index)
         let place = Int(contents.find(base + range.lowerBound, range.count))
-        guard place >= 0, added[place].entry.token != id else { continue }
+        guard place >= 0, added[place].id != id else { continue }
         throw TokenizerVocabulary.damaged(
-          "added token \(file.tokens.quoted(index)) has id \(added[place].entry.token), in model.vocab \(id)")
+          "added token \(file.tokens.quoted(index)) has id \(added[place].id), in model.vocab \(id)")
       }
     }
+  }
+
+  /// The ids that the model's vocabulary gives to some of its tokens.
+  private static func ids(of contents: Set<String>, _ file: TokenizerFile) -> [String: Int] {
+    var wanted: [[UInt8]: String] = [:], longest = 0
+    for content in contents {
+      let bytes = Array(content.utf8)
+      wanted[bytes] = content
+      longest = max(longest, bytes.count)
+    }
+    var ids: [String: Int] = [:]
+    for (index, id) in file.ids.enumerated() where file.tokens.range(index).count <= longest {
+      if let content = wanted[Array(file.tokens[index])] { ids[content] = id }
+    }
+    return ids
   }
 
   func has(_ id: Int) -> Bool { ids.indices.contains(id) && ids[id] != .none }
 
   /// The id of a token as the file spells it.
   func id(of token: String) -> Int? {
-    added.first { $0.content == token }?.entry.token
+    added.first { $0.content == token }?.id
       ?? ids.indices.first { ids[$0] == .vocabulary && spelled[$0].elementsEqual(token.utf8) }
   }
 
@@ -158,7 +167,7 @@ private struct VocabularyByID {
     _ options: BytePairOptions, merges: MergeList, keys: [String: JSONValue]
   ) throws -> any SubwordModel {
     var options = options
-    options.controls = Set(added.lazy.filter { !$0.entry.isUserDefined }.map(\.entry.token))
+    options.controls = Set(added.lazy.filter(\.isSpecial).map(\.id))
     if let name = keys["unk_token"]?.string, !name.isEmpty {
       guard let id = id(of: name) else {
         throw TokenizerVocabulary.damaged("its unknown token \(jsonQuoted(name)) is not in the vocabulary")

@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// What a `Tokenizer` is made of, whatever file it was read from.
 struct TokenizerParts: Sendable {
   /// The bytes that each token prints, by id.
@@ -19,8 +21,12 @@ struct TokenizerParts: Sendable {
   /// Tokens that the model asks for in front of every text, and behind it.
   var prefix: [Int] = []
   var suffix: [Int] = []
-  /// The chat template as the file has it, in Jinja.
-  var chatTemplate: String?
+  /// The chat templates as the files have them.
+  var templates = ChatTemplateTexts()
+  /// The special tokens as a chat template sees them, by attribute: `pad_token`.
+  var templateValues: OrderedDictionary<String, JSONValue> = [:]
+  /// Control tokens spelt out in a text are plain text (`split_special_tokens`).
+  var splitsSpecial = false
   /// Rows of the embedding that the ids belong to, where there is one: ids that no token has then print nothing.
   var rows = 0
 
@@ -57,7 +63,13 @@ extension TokenizerParts {
       throw TokenizerVocabulary.damaged("it asks for a begin-of-sequence token and names none")
     }
     if let bos, try vocabulary.asksForBOS { prefix = [bos] }
-    chatTemplate = vocabulary.chatTemplate
+    if vocabulary.addsEOS {
+      guard let eos = ends.first else {
+        throw TokenizerVocabulary.damaged("it asks for an end-of-sequence token and names none")
+      }
+      suffix = [eos]
+    }
+    (templates, templateValues) = (vocabulary.templates, vocabulary.templateValues)
   }
 
   /// Tokens are normal ones spelt in GPT-2's alphabet; those that are not cannot come from text.
@@ -82,6 +94,7 @@ extension TokenizerParts {
       printed: printed, model: BytePairModel(table: table, rule: pairs, options: options))
     let pattern = add(try Pattern(splitting.pattern), to: &parts.patterns)
     parts.preTokenizer = PreTokenizer(steps: [.split(pattern: pattern, .isolated, inverted: false)], isByteLevel: true)
+    if let form = splitting.normalForm { parts.normalizer.steps = [.unicode(form)] }
     return parts
   }
 

@@ -18,7 +18,8 @@ extension TokenizerVocabulary {
     member("truncation", .null)
     member("padding", .null)
     member("added_tokens", .array(added.map { addedToken($0, isSpecial: kinds[$0] != .userDefined) }))
-    member("normalizer", isByteLevel ? .null : spaceNormalizer)
+    let form = splitting?.normalForm.map { step($0.rawValue) } ?? .null
+    member("normalizer", isByteLevel ? form : spaceNormalizer)
     member("pre_tokenizer", splitting.map(preTokenizer) ?? .null)
     member("post_processor", try postProcessor(isByteLevel: isByteLevel))
     member("decoder", isByteLevel ? step("ByteLevel", byteLevelFlags) : spaceDecoder)
@@ -62,7 +63,8 @@ extension TokenizerVocabulary {
     for (name, id) in [("bos", bos), ("eos", ends.first), ("unk", unknown), ("pad", padding)] where id != nil {
       settings["\(name)_token"] = text(id)
     }
-    if let chatTemplate { settings["chat_template"] = .string(chatTemplate) }
+    for (name, id) in others where settings["\(name)_token"] == nil { settings["\(name)_token"] = text(id) }
+    if let templates = templates.setting { settings["chat_template"] = templates }
     return settings
   }
 
@@ -126,12 +128,12 @@ extension TokenizerVocabulary {
       "decoders", [replace(mark, .string(" ")), step("ByteFallback"), step("Fuse")] + (spacePrefix ? [cut] : []))
   }
 
-  /// The BOS in front, where the model asks for one.
+  /// The BOS in front and the EOS behind, where the model asks for them.
   private func postProcessor(isByteLevel: Bool) throws -> JSONValue {
-    guard let bos, try asksForBOS else { return isByteLevel ? step("ByteLevel", byteLevelFlags) : .null }
-    let name = text(bos)
-    func token(_ type: Int) -> JSONValue {
-      .object(["SpecialToken": .object(["id": name, "type_id": .integer(type)])])
+    let before = try asksForBOS ? bos : nil, after = addsEOS ? ends.first : nil
+    guard before != nil || after != nil else { return isByteLevel ? step("ByteLevel", byteLevelFlags) : .null }
+    func token(_ id: Int?, _ type: Int) -> [JSONValue] {
+      id.map { [.object(["SpecialToken": .object(["id": text($0), "type_id": .integer(type)])])] } ?? []
     }
     func body(_ id: String, _ type: Int) -> JSONValue {
       .object(["Sequence": .object(["id": .string(id), "type_id": .integer(type)])])
@@ -139,10 +141,15 @@ extension TokenizerVocabulary {
     return step(
       "TemplateProcessing",
       [
-        "single": .array([token(0), body("A", 0)]), "pair": .array([token(0), body("A", 0), token(1), body("B", 1)]),
-        "special_tokens": .object([
-          name.string ?? "": .object(["id": name, "ids": .array([.integer(bos)]), "tokens": .array([name])])
-        ]),
+        "single": .array(token(before, 0) + [body("A", 0)] + token(after, 0)),
+        "pair": .array(
+          token(before, 0) + [body("A", 0)] + token(after, 0) + token(before, 1) + [body("B", 1)] + token(after, 1)),
+        "special_tokens": .object(
+          [before, after].compactMap { $0 }.reduce(into: [:]) { known, id in
+            let name = text(id)
+            known[name.string ?? ""] = .object(
+              ["id": name, "ids": .array([.integer(id)]), "tokens": .array([name])])
+          }),
       ])
   }
 

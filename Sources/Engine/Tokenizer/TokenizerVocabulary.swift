@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// A tokenizer as a GGUF file describes it, before anything is built from it.
 struct TokenizerVocabulary: Sendable {
   /// What a token is for; the numbers of `tokenizer.ggml.token_type`.
@@ -26,8 +28,28 @@ struct TokenizerVocabulary: Sendable {
   var padding: Int?
   /// Nil: the model's usual choice.
   var addsBOS: Bool?
+  /// Whether the first of `ends` goes behind every text.
+  var addsEOS = false
   var addsSpacePrefix: Bool?
-  var chatTemplate: String?
+  var templates = ChatTemplateTexts()
+  /// What else the file names: `sep`, `cls`, `mask`.
+  var others: [(name: String, id: Int)] = []
+
+  var chatTemplate: String? {
+    get { templates.text }
+    set { templates = ChatTemplateTexts(newValue) }
+  }
+
+  /// The special tokens as a chat template sees them.
+  var templateValues: OrderedDictionary<String, JSONValue> {
+    var values: OrderedDictionary<String, JSONValue> = [:]
+    let named: [(name: String, id: Int?)] = [("bos", bos), ("eos", ends.first), ("unk", unknown), ("pad", padding)]
+    for (name, id) in named + others {
+      guard let id, (0..<tokens.count).contains(id) else { continue }
+      values["\(name)_token"] = .string(String(decoding: tokens[id], as: UTF8.self))
+    }
+    return values
+  }
 
   /// Whether a BOS goes in front of every text. Throws `.token` for an unknown `pre`.
   var asksForBOS: Bool {
@@ -101,11 +123,17 @@ extension TokenizerVocabulary {
     padding = try file.int(ifPresent: prefix + "padding_token_id")
     if let padding, !(0..<tokens.count).contains(padding) { self.padding = nil }
     addsBOS = try file.bool(ifPresent: prefix + "add_bos_token")
+    addsEOS = try file.bool(ifPresent: prefix + "add_eos_token") ?? false
     addsSpacePrefix = try file.bool(ifPresent: prefix + "add_space_prefix")
-    chatTemplate = try file.string(ifPresent: "tokenizer.chat_template")
+    templates = try ChatTemplateTexts(gguf: file)
+    // The second is how the format's specification spells it.
+    for (name, key) in [("sep", "separator"), ("sep", "seperator"), ("cls", "cls"), ("mask", "mask")] {
+      if let id = try file.int(ifPresent: "\(prefix)\(key)_token_id") { others.append((name, id)) }
+    }
     for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
       if let id = try file.int(ifPresent: prefix + key), !ends.contains(id) { ends.append(id) }
     }
+    if types.isEmpty || types.count == tokens.count { EndTokens.collect(tokens, types: &types, ends: &ends) }
   }
 }
 

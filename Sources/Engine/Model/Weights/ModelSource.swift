@@ -107,21 +107,17 @@ struct ModelSource: Sendable {
     }
   }
 
-  /// The tokenizer that comes with the weights; nil where none does.
+  /// The tokenizer that comes with the weights; nil where none does. It may have more tokens than the embedding has
+  /// rows, and fewer. Throws `.token` for one that is damaged or of an unknown kind, `.missing` for a folder that has
+  /// its tokenizer in another form than `tokenizer.json`.
   func tokenizer() throws -> Tokenizer? {
     let tokenizer: Tokenizer
     if let gguf {
       guard gguf.keyNames.contains("tokenizer.ggml.model") else { return nil }
       tokenizer = try Tokenizer(gguf: gguf)
     } else {
-      guard FileManager.default.fileExists(atPath: path + "/tokenizer.json") else { return nil }
+      guard Tokenizer.isIn(folder: path) else { return nil }
       tokenizer = try Tokenizer(folder: path)
-    }
-    guard tokenizer.vocabularySize <= configuration.vocabularySize else {
-      throw EngineError(
-        .file,
-        "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, the embedding only "
-          + "\(configuration.vocabularySize) rows")
     }
     return tokenizer.covering(ids: configuration.vocabularySize)
   }

@@ -13,10 +13,11 @@ extension Module {
             "weights and products: f32; bf16 (half the memory); native (a .gguf file's quantised weights as they are, "
               + "8-bit activations)",
             choices: WeightPrecision.allCases.map(\.rawValue)),
-          Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA) that is attached"),
+          Option("adapter", "string", .none, "folder of an adapter (PEFT's LoRA or DoRA) that is attached"),
           Option(
             "template", "string", .computed("the model's own, else the built-in one of its tokens"),
-            "a built-in chat template or the text of one in Jinja: what chat = true means for this model",
+            "one of the model's own by its name (\"tool_use\"), a built-in chat template, or the text of one in Jinja: what "
+              + "chat = true means for this model",
             choices: ChatTemplate.builtInNames),
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",

@@ -119,7 +119,8 @@ enum SharedOptions {
   static let strict = Option("strict", "boolean", .boolean(false), "firing zero times is an error, not a warning")
   static let template = Option(
     "template", "string", .computed("the model's own, else the built-in one of its tokens"),
-    "a built-in chat template or the text of one in Jinja", choices: ChatTemplate.builtInNames)
+    "one of the model's own by its name (\"tool_use\"), a built-in chat template, or the text of one in Jinja",
+    choices: ChatTemplate.builtInNames)
   static let prompts: [Option] = [
     Option("prompt", "string", .none, "one prompt: single results"),
     Option("prompts", "list of strings", .none, "a batch: lists of results in order"),
@@ -130,7 +131,9 @@ enum SharedOptions {
   ]
   static let chatVariables: [Option] = [
     Option("generation_prompt", "boolean", .boolean(true), "opens the assistant's turn"),
-    Option("tools", "list of tables, or its JSON text", .none, "functions the model may call"),
+    Option(
+      "tools", "list of tables, or its JSON text", .none,
+      "functions the model may call; a model's own template named tool_use is for these"),
     Option("date_string", "string", .computed("today"), "the date that templates print, such as 26 Jul 2024"),
     Option("variables", "table", .none, "names of the template's own, such as enable_thinking"),
   ]

@@ -70,7 +70,7 @@ extension ArgumentReader {
     return try list { entry in
       let id = try entry.integer()
       guard (0..<size).contains(id) else {
-        throw entry.error("token id \(id) is out of range: \(model.name) has ids 0 to \(size - 1)", kind: .token)
+        throw entry.error(model.outOfRange(id).message, kind: .token)
       }
       return id
     }
