@@ -5,7 +5,7 @@ import CKernels
 /// A batch is `[rows, dModel]` without padding; each sequence owns a run of rows and a cache. Sites are visited in the
 /// order of the computation; one nobody uses costs a look into a table.
 final class Decoder {
-  let configuration: ModelConfiguration
+  private(set) var configuration: ModelConfiguration
   let weights: DecoderWeights
   let workspace: ActivationBuffers
   /// Of each layer; layers with the same rotary embedding share one.
@@ -40,6 +40,12 @@ final class Decoder {
     for update in list {
       updates[update.module.layer * BlockMatrix.allCases.count + update.module.matrix.rawValue].append(update)
     }
+  }
+
+  /// Computes with the model's weights as overlays change them; `layers`: blocks that these or the last ones change.
+  func use(_ overlays: [AdapterOverlay], layers: Set<Int>) throws {
+    try weights.use(try weights.base.adapted(by: overlays), layers: layers)
+    configuration = weights.source.configuration
   }
 
   /// Runs tokens through all blocks and leaves the final residual stream in the workspace.

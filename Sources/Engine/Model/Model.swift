@@ -96,10 +96,18 @@ public final class Model: @unchecked Sendable {
 
   func setBaseHash(_ hash: String) {
     baseHash = hash
-    setAdapters(adapters)
+    self.hash = Model.hash(hash, with: adapters)
   }
 
-  func setAdapters(_ list: [Adapter]) {
+  /// Throws as reading weights does, where adapters change those, and leaves all as it was.
+  func setAdapters(_ list: [Adapter]) throws {
+    let overlays = list.compactMap(\.overlay), known = adapters.compactMap(\.overlay)
+    if !overlays.elementsEqual(known, by: ===) {
+      let layers = try (overlays + known).reduce(into: Set<Int>()) {
+        $0.formUnion(try $1.layers(of: decoder.weights.base))
+      }
+      try decoder.use(overlays, layers: layers)
+    }
     adapters = list
     decoder.use(list.flatMap(\.updates))
     hash = Model.hash(baseHash, with: list)

@@ -17,13 +17,31 @@ public final class Adapter: @unchecked Sendable {
   public let baseName: String
   public let baseHash: String
   let updates: [LowRankUpdate]
+  /// What it changes besides; nil for updates alone.
+  let overlay: AdapterOverlay?
+  /// The file it was read from, which `save` writes again where there is more than updates.
+  let original: AdapterFile?
 
   init(
     rank: Int, alpha: Double, dropout: Double, targets: [String], layers: [Int]?, baseName: String, baseHash: String,
-    updates: [LowRankUpdate]
+    updates: [LowRankUpdate], overlay: AdapterOverlay? = nil, original: AdapterFile? = nil
   ) {
     (self.rank, self.alpha, self.dropout, self.targets, self.layers) = (rank, alpha, dropout, targets, layers)
     (self.baseName, self.baseHash, self.updates) = (baseName, baseHash, updates)
+    (self.overlay, self.original) = (overlay, original)
+  }
+
+  /// What the adapter has that training does not learn; nil where it has updates alone.
+  var untrained: String? {
+    if let overlay {
+      if overlay.products.contains(where: { $0.magnitude != nil }) { return "DoRA's magnitudes (use_dora)" }
+      if !overlay.products.isEmpty { return "updates of the embedding or the unembedding" }
+      if overlay.embeddingRows != nil || overlay.unembeddingRows != nil {
+        return "tokens' rows (trainable_token_indices)"
+      }
+      return "tensors in place of the model's (modules_to_save, bias)"
+    }
+    return updates.contains { $0.offset != nil } ? "biases of its updates (lora_bias)" : nil
   }
 
   /// A fresh adapter: A uniform in ±1/√inputs as PEFT draws it, B zero. `targets`: last parts of module names, nil for
@@ -40,7 +58,7 @@ public final class Adapter: @unchecked Sendable {
     guard (0..<1).contains(dropout) else {
       throw EngineError(.argument, "dropout is \(dropout), expected 0 to below 1")
     }
-    let modules = try LinearModule.all(model.decoder.weights.source)
+    let modules = try LinearModule.all(model.decoder.weights.base)
     let known = modules.map(\.target).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
     for target in targets ?? [] where !known.contains(target) {
       throw EngineError(
@@ -70,7 +88,9 @@ public final class Adapter: @unchecked Sendable {
   }
 
   /// Trainable values.
-  public var parameterCount: Int { updates.reduce(0) { $0 + $1.down.value.count + $1.up.value.count } }
+  public var parameterCount: Int {
+    updates.reduce(overlay?.count ?? 0) { $0 + $1.down.value.count + $1.up.value.count + ($1.offset?.count ?? 0) }
+  }
 
   /// What is learnt, in the order of the blocks.
   var parameters: [Parameter] { updates.flatMap { [$0.down, $0.up] } }
@@ -83,7 +103,9 @@ public final class Adapter: @unchecked Sendable {
       for parameter in [update.down, update.up] {
         hash.add(UnsafeRawBufferPointer(start: parameter.value.pointer, count: parameter.value.count * 4))
       }
+      update.offset?.withUnsafeBytes { hash.add($0) }
     }
+    overlay?.add(to: &hash)
     return hash.finish()
   }
 }
@@ -98,17 +120,17 @@ extension Model {
       throw EngineError(.argument, "this adapter is attached to \(name) already")
     }
     try check(adapter)
-    setAdapters(adapters + [adapter])
+    try setAdapters(adapters + [adapter])
   }
 
   /// Removes one adapter, or all. Throws `.argument` where it is not attached, and in a hook or in training.
   public func detach(_ adapter: Adapter? = nil) throws {
     try checkAdaptersMayChange()
-    guard let adapter else { return setAdapters([]) }
+    guard let adapter else { return try setAdapters([]) }
     guard adapters.contains(where: { $0 === adapter }) else {
       throw EngineError(.argument, "this adapter is not attached to \(name)")
     }
-    setAdapters(adapters.filter { $0 !== adapter })
+    try setAdapters(adapters.filter { $0 !== adapter })
   }
 
   /// Half a pass with an adapter and half without is a model that nobody meant.
@@ -135,10 +157,24 @@ extension Model {
           + "with hash \(baseHash.prefix(12))")
     }
     let modules = Dictionary(
-      uniqueKeysWithValues: try LinearModule.all(decoder.weights.source).map { ($0.name, $0) })
-    for update in adapter.updates where modules[update.module.name] != update.module {
+      uniqueKeysWithValues: try LinearModule.all(decoder.weights.base).map { ($0.name, $0) })
+    let products = adapter.overlay?.products.compactMap { product -> LinearModule? in
+      if case .block(let module) = product.target { module } else { nil }
+    }
+    for module in adapter.updates.map(\.module) + (products ?? []) where modules[module.name] != module {
+      throw EngineError(.argument, "the adapter changes \(module.name), which \(name) does not have in that shape")
+    }
+    guard let overlay = adapter.overlay else { return }
+    let shapes = try CheckpointLayout(decoder.weights.base).shapes
+    for (tensor, values) in overlay.replaced where shapes[tensor] != values.shape {
+      throw EngineError(.argument, "the adapter replaces \(tensor), which \(name) does not have in that shape")
+    }
+    let table = [configuration.vocabularySize, configuration.dModel]
+    for values in [overlay.embedding, overlay.unembedding].compactMap({ $0 }) where values.shape != table {
       throw EngineError(
-        .argument, "the adapter changes \(update.module.name), which \(name) does not have in that shape")
+        .argument,
+        "the adapter replaces the embedding or unembedding by one of shape \(shapeText(values.shape)); \(name) has "
+          + "\(shapeText(table))")
     }
   }
 }

@@ -59,14 +59,16 @@ final class LowRankUpdate: @unchecked Sendable {
   let down: Parameter
   /// B `[outputs, rank]`, in the matrix's order of rows.
   let up: Parameter
+  /// Added to each output besides (PEFT's `lora_bias`), scaled already.
+  let offset: [Float]?
   /// Whether a training under way changes it: then it drops inputs, and gradients are kept.
   var isLearning = false
   private let downPanels: Tensor
   private let upPanels: Tensor
 
-  init(_ module: LinearModule, rank: Int, scale: Float, down: Tensor, up: Tensor) throws {
+  init(_ module: LinearModule, rank: Int, scale: Float, down: Tensor, up: Tensor, offset: [Float]? = nil) throws {
     precondition(down.shape == [rank, module.inputs] && up.shape == [module.outputs, rank])
-    (self.module, self.rank, self.scale) = (module, rank, scale)
+    (self.module, self.rank, self.scale, self.offset) = (module, rank, scale, offset)
     self.down = try Parameter(module.name + ".lora_A.weight", down)
     self.up = try Parameter(module.name + ".lora_B.weight", up)
     downPanels = try Tensor(uninitialized: [PanelProduct.panelFloats(inputs: module.inputs, columns: rank)])
@@ -95,6 +97,12 @@ final class LowRankUpdate: @unchecked Sendable {
     PanelProduct.multiply(
       u, rows: rows, ldx: rank, panels: upPanels.pointer, outputs: module.outputs, inputs: rank,
       into: y + module.first, ldy: ldy, adding: true)
+    offset?.withUnsafeBufferPointer { offset in
+      let base = offset.baseAddress!
+      parallelRanges(rows, minimum: 16) { range in
+        ck_add(range.count, module.outputs, y + module.first + range.lowerBound * ldy, ldy, base, 0)
+      }
+    }
   }
 
   /// Adds the gradient of x to `dx`, from the gradient `dy` of the matrix's result, `[rows, ldy]`; where it is

@@ -2,13 +2,13 @@ extension Model {
   /// A copy whose weights are in memory in float32, under a Hugging Face checkpoint's names, so that all of them can be
   /// trained. Throws `.memory`.
   public func trainable(precision: WeightPrecision? = nil) throws -> Model {
-    let layout = try CheckpointLayout(decoder.weights.source)
+    let layout = try CheckpointLayout(decoder.weights.base)
     var parameters: [Parameter] = []
     for name in layout.names {
       try Interrupt.check()
       parameters.append(Parameter(name, owning: try layout.tensor(name)))
     }
-    let source = decoder.weights.source.replacing(MemoryWeights(path: path, parameters))
+    let source = decoder.weights.base.replacing(MemoryWeights(path: path, parameters))
     let kept = precision ?? (self.precision == .native ? .f32 : self.precision)
     return try Model(
       source: source, name: name, weights: try DecoderWeights(source, precision: kept), template: givenTemplate,

@@ -46,6 +46,12 @@ public final class Trainer {
     var gradients: ParameterGradients?
     if let adapter {
       try model.check(adapter)
+      if let what = adapter.untrained {
+        throw EngineError(
+          .argument,
+          "training: this adapter has \(what), which is not trained here; only low-rank updates of linear maps of the "
+            + "blocks are. Merge it into the model and train a fresh adapter on that")
+      }
       parameters = adapter.parameters
       deepest = adapter.updates.map(\.module.layer).min() ?? 0
     } else {
@@ -82,11 +88,11 @@ public final class Trainer {
     if let folder = options.checkpoint { try TrainingCheckpoint.makeFolder(folder) }
     step = try resume()
     let before = model.adapters
-    if let adapter { model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
+    if let adapter { try model.setAdapters(before.filter { $0 !== adapter } + [adapter]) }
     model.isTraining = true
     defer {
       model.isTraining = false
-      model.setAdapters(before)
+      try? model.setAdapters(before)  // the adapter that is trained changes no weights: nothing is read again
     }
     while step < steps {
       try savingOnFailure { try model.refuseInterventions("training") }  // `onStep` may have left some

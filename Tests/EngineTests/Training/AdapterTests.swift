@@ -126,9 +126,9 @@ import Testing
       let weights = try Data(contentsOf: URL(fileURLWithPath: fixture + "/adapter_model.safetensors"))
       for (from, to) in [
         ("\"LORA\"", "\"IA3\""), ("\"r\": 4", "\"r\": -4"), ("\"use_dora\": false", "\"use_dora\": true"),
-        ("\"bias\": \"none\"", "\"bias\": \"all\""),
+        ("\"bias\": \"none\"", "\"bias\": \"some\""),
         ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa_niter_4\""),
-        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"layers\\\\.[01].*q_proj\": 3}"),
+        ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"layers\\\\.([01].*q_proj\": 3}"),
         ("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"q_proj\": \"x\"}"),
         ("\"lora_alpha\": 8", "\"lora_alpha\": \"x\""), ("{", "["),
       ] {

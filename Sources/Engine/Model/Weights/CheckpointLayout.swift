@@ -93,6 +93,53 @@ struct CheckpointLayout {
     return result
   }
 
+  /// Puts other values for a checkpoint's tensor into tensors of the container, by its names and in its arrangement; what
+  /// else a container's tensor holds stays. Throws `.missing` for an unknown name, `.shape`.
+  func put(_ values: Tensor, as name: String, into container: inout [String: Tensor]) throws {
+    guard let shape = shapes[name], let parts = contents[name] else { throw source.weights.missing(name) }
+    guard values.shape == shape else {
+      throw EngineError(.shape, "\(name) has shape \(shapeText(values.shape)), expected \(shapeText(shape))")
+    }
+    guard source.isGGUF else { return container[name] = values }
+    func target(_ name: String) throws -> Tensor {
+      if let known = container[name] { return known }
+      let copy = try source.weights.tensor(name).cloned()
+      container[name] = copy
+      return copy
+    }
+    for part in parts {
+      switch part {
+      case .norm(let role, let layer, _):
+        let offset = source.family.checkpointNormOffset
+        container[try source.place(role, layer: layer).name] = offset == 0 ? values : try values + offset
+      case .normBias(let role, let layer, _): container[try source.place(role, layer: layer).name.biasName] = values
+      case .positions: container[try source.place(.positionEmbedding).name] = values
+      case .bias(let part, let layer):
+        let from = try checkpointPiece(part, layer),
+          rows = try source.rows([part], layer: layer, inputs: inputs(of: part))
+        let to = rows.pieces[0], whole = try target(to.place.name.biasName)
+        for row in 0..<part.rows { whole.mutablePointer[to.stored(row)] = values.pointer[from.stored(row)] }
+      case .matrix(let part, let layer, let inputs):
+        let from = try checkpointPiece(part, layer),
+          to = try source.rows([part], layer: layer, inputs: inputs).pieces[0]
+        let whole = try target(to.place.name), width = shape[1], wide = whole.shape[1]
+        for row in 0..<part.rows {
+          let a = from.stored(row), b = to.stored(row)
+          for input in 0..<inputs {
+            let value = values.pointer[from.place.isTransposed ? input * width + a : a * width + input]
+            whole.mutablePointer[to.place.isTransposed ? input * wide + b : b * wide + input] = value
+          }
+        }
+      }
+    }
+  }
+
+  /// Columns of the block's matrix that a weight is a part of.
+  private func inputs(of part: MatrixPart) -> Int {
+    let c = source.configuration
+    return BlockMatrix.allCases.first { $0.parts(c).contains { $0.role == part.role } }?.inputs(c) ?? c.dModel
+  }
+
   /// A tensor on its way to a file under a name of its own, converted while its rows are written.
   func streamed(_ name: String, as newName: String) throws -> StreamedTensor {
     guard let shape = shapes[name], let parts = contents[name] else { throw source.weights.missing(name) }

@@ -30,7 +30,9 @@ struct BlockWeights: Sendable {
 
 /// All weights of a decoder. The unembedding is packed when first used: runs without logits never pay for it.
 final class DecoderWeights: @unchecked Sendable {
-  let source: ModelSource
+  /// The model's own weights, and those that are computed with: its own, or as attached adapters change them.
+  let base: ModelSource
+  private(set) var source: ModelSource
   let precision: WeightPrecision
   private(set) var blocks: [BlockWeights] = []
   private(set) var finalNorm: NormWeights
@@ -44,7 +46,7 @@ final class DecoderWeights: @unchecked Sendable {
   private var packedTransposedUnembedding: (any WeightMatrix)?
 
   init(_ source: ModelSource, precision: WeightPrecision) throws {
-    self.source = source
+    (base, self.source) = (source, source)
     self.precision = precision
     let c = source.configuration
     embeddingName = try source.place(.embedding).name
@@ -70,6 +72,29 @@ final class DecoderWeights: @unchecked Sendable {
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
     try loadPositions()
     for layer in 0..<c.layerCount { blocks[layer] = try block(layer) }
+  }
+
+  /// Computes with the weights as adapters change them from now on, and reads again what these and the last ones change:
+  /// blocks `layers`, and the ends. Throws as reading does, and stays as it was.
+  func use(_ adapted: ModelSource, layers: Set<Int>) throws {
+    let known = source
+    source = adapted
+    do {
+      let norm = try source.norm(.finalNorm, width: source.configuration.dModel)
+      let changed = try layers.map { ($0, try block($0)) }
+      try loadPositions()
+      finalNorm = norm
+      for (layer, weights) in changed { blocks[layer] = weights }
+    } catch {
+      source = known
+      throw error
+    }
+    lock.withLock {
+      for layer in layers {
+        for matrix in BlockMatrix.allCases { transposed[layer * BlockMatrix.allCases.count + matrix.rawValue] = nil }
+      }
+      (packedUnembedding, packedTransposedUnembedding) = (nil, nil)
+    }
   }
 
   private func loadPositions() throws {

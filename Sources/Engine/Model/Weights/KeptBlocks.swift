@@ -49,7 +49,7 @@ extension Model {
       throw EngineError(.argument, "\(name) has layers 0 to \(configuration.layerCount - 1), not \(block)")
     }
     guard !blocks.isEmpty else { throw EngineError(.argument, "a model needs at least one layer") }
-    let source = try decoder.weights.source.keeping(blocks)
+    let source = try decoder.weights.base.keeping(blocks)
     let text = "\(baseHash) layers \(blocks)"
     return try Model(
       source: source, name: "\(name):\(blocks.count)", weights: try DecoderWeights(source, precision: precision),

@@ -29,6 +29,13 @@ struct ModelSource: Sendable {
     return copy
   }
 
+  /// The same model with an unembedding apart from its embedding.
+  func untied() -> ModelSource {
+    var copy = self
+    copy.configuration.tiedEmbedding = false
+    return copy
+  }
+
   /// A model of some of these blocks, in the order given.
   func keeping(_ blocks: [Int]) throws -> ModelSource {
     var copy = self
