@@ -6,9 +6,9 @@ let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debu
 
 /// Clang cuts 64-byte vectors in two for AVX-512 unless told otherwise.
 #if arch(x86_64)
-let wideVectors = ["-mprefer-vector-width=512"]
+  let wideVectors = ["-mprefer-vector-width=512"]
 #else
-let wideVectors: [String] = []
+  let wideVectors: [String] = []
 #endif
 let kernelFlags: [CSetting] = [
   .unsafeFlags(["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"] + wideVectors)
@@ -67,7 +67,8 @@ let package = Package(
 
     .executableTarget(name: "acthost-bench", dependencies: ["Engine", "CKernels"], path: "Benchmarks"),
 
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels"], swiftSettings: optimised),
+    .testTarget(
+      name: "EngineTests", dependencies: ["Engine", "CKernels"], exclude: ["Goldens"], swiftSettings: optimised),
     .testTarget(name: "TransferTests", dependencies: ["Transfer"], swiftSettings: optimised),
     .testTarget(name: "LuaBindingsTests", dependencies: ["LuaBindings", "CShim"]),
     .testTarget(name: "HostTests", dependencies: ["Host"]),

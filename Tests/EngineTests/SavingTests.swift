@@ -111,9 +111,9 @@ import Testing
     for context in [32, 8192] {
       var rule = plain, divided = plain
       rule.scaling = .llama3(factor: 32, low: 1, high: 4, originalContext: context)
-      divided.scaling = .divisors(zip(plain.frequencies, rule.frequencies).map { $0 / $1 })
+      divided.scaling = .divisors(zip(plain.frequencies, rule.frequencies).map { $0 / $1 }, factor: 1)
       #expect(divided.stated == rule)
-      divided.scaling = .divisors((0..<64).map { 1 + Float($0) })
+      divided.scaling = .divisors((0..<64).map { 1 + Float($0) }, factor: 1)
       #expect(divided.stated == nil)
     }
   }

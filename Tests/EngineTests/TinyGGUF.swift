@@ -100,6 +100,11 @@ enum TinyGGUF {
     }
   }
 
+  /// llama.cpp's converter writes Llama 3.1's scaling as a tensor of divisors.
+  private static func scalesByDivisors(_ settings: ConfigurationFile) -> Bool {
+    settings["rope_scaling"]?["rope_type"]?.string == "llama3"
+  }
+
   /// `[heads, 2, half, inputs]` to `[heads, half, 2, inputs]`: rotary pairs side by side.
   private static func permuted(_ values: [Float], rows: Int, headSize: Int) -> [Float] {
     let width = values.count / rows, half = headSize / 2
@@ -125,14 +130,45 @@ enum TinyGGUF {
     return result
   }
 
-  private static func gguf(
-    _ family: String, _ folder: String, _ adding: (inout GGUFBuilder) -> Void
-  ) throws -> [UInt8] {
+  /// Names of the parts of a model in `count` files.
+  static func partNames(_ count: Int) -> [String] {
+    (1...count).map { String(format: "tiny-%05d-of-%05d.gguf", $0, count) }
+  }
+
+  /// The files of a model split as llama.cpp's gguf-split does it: metadata in the first, which may have no tensors.
+  static func parts(_ family: String, _ folder: String, count: Int, firstIsEmpty: Bool = false) throws -> [[UInt8]] {
+    var (first, tensors) = try contents(family, folder)
+    let total = tensors.count, files = firstIsEmpty ? count - 1 : count
+    return (0..<count).map { number in
+      var builder = number == 0 ? first : GGUFBuilder()
+      builder.add("split.no", type: 2, GGUFBuilder.number(UInt16(number)))
+      builder.add("split.count", type: 2, GGUFBuilder.number(UInt16(count)))
+      builder.add("split.tensors.count", type: 5, GGUFBuilder.number(Int32(total)))
+      guard !(firstIsEmpty && number == 0) else { return builder.bytes }
+      let share = number == count - 1 ? tensors.count : total / files
+      for (name, dimensions, bytes) in tensors.prefix(share) { builder.tensor(name, dimensions: dimensions, bytes) }
+      tensors.removeFirst(share)
+      return builder.bytes
+    }
+  }
+
+  /// A model in one file, with what `edit` adds to its metadata and tensors.
+  static func gguf(_ family: String, _ folder: String, _ edit: (inout GGUFBuilder) throws -> Void = { _ in }) throws
+    -> [UInt8]
+  {
+    var (builder, tensors) = try contents(family, folder)
+    try edit(&builder)
+    for (name, dimensions, bytes) in tensors { builder.tensor(name, dimensions: dimensions, bytes) }
+    return builder.bytes
+  }
+
+  private typealias StoredTensor = (name: String, dimensions: [UInt64], bytes: [UInt8])
+
+  private static func contents(_ family: String, _ folder: String) throws -> (GGUFBuilder, [StoredTensor]) {
     let conversion = conversion(family), settings = try ConfigurationFile(path: folder + "/config.json")
     let file = try SafetensorsFile(path: folder + "/model.safetensors")
-    var builder = GGUFBuilder()
+    var builder = GGUFBuilder(), tensors: [StoredTensor] = []
     builder.add("general.architecture", conversion.architecture)
-    adding(&builder)
     func key(_ name: String) -> String { "\(conversion.architecture).\(name)" }
     for (name, target) in conversion.integers.sorted(by: { $0.key < $1.key }) {
       if let value = try settings.int(ifPresent: name) { builder.add(key(target), UInt32(value)) }
@@ -159,11 +195,10 @@ enum TinyGGUF {
       }
       if conversion.addsOneToNorms, name.contains("norm") { values = values.map { $0 + 1 } }
       if conversion.regroupsHeads, name.contains("query_key_value") { values = regrouped(values, heads: heads) }
-      builder.tensor(
-        target, dimensions: tensor.shape.reversed().map(UInt64.init),
-        values.flatMap { GGUFBuilder.number($0.bitPattern) })
+      tensors.append(
+        (target, tensor.shape.reversed().map(UInt64.init), values.flatMap { GGUFBuilder.number($0.bitPattern) }))
     }
-    if family == "llama3-rope" {
+    if scalesByDivisors(settings) {
       let scaling = try #require(try settings.object(ifPresent: "rope_scaling"))
       let factor = try scaling.double("factor"), low = try scaling.double("low_freq_factor")
       let high = try scaling.double("high_freq_factor")
@@ -176,10 +211,9 @@ enum TinyGGUF {
         let smooth = (context / wavelength - low) / (high - low)
         return Float(1 / ((1 - smooth) / factor + smooth))
       }
-      builder.tensor(
-        "rope_freqs.weight", dimensions: [UInt64(divisors.count)],
-        divisors.flatMap { GGUFBuilder.number($0.bitPattern) })
+      tensors.append(
+        ("rope_freqs.weight", [UInt64(divisors.count)], divisors.flatMap { GGUFBuilder.number($0.bitPattern) }))
     }
-    return builder.bytes
+    return (builder, tensors)
   }
 }

@@ -50,6 +50,70 @@ import Testing
     #expect(try Program.run(["pull", "nobody-knows"], environment: ["ACTHOST_HOME": folder.path]).code == 1)
   }
 
+  /// Messages that nobody can receive are lost, and the code is that of the script.
+  @Test func errorsThatCannotBeWrittenAreNoCrash() throws {
+    for redirection in ["2>/dev/full", "2>&-", "2>/dev/null"] {
+      #expect(try Program.shell("\"$ACTHOST\" -e 'error(1)' \(redirection)").code == 1, "\(redirection)")
+      #expect(try Program.shell("\"$ACTHOST\" -e 'warn(\"@on\") warn(\"x\") print(2)' \(redirection)").output == "2\n")
+      #expect(try Program.shell("\"$ACTHOST\" --nonsense \(redirection)").code == 64)
+      #expect(try Program.shell("\"$ACTHOST\" pull nobody \(redirection)").code == 1)
+    }
+    let gone = "trap '' PIPE; (sleep 0.2; \"$ACTHOST\" -e 'error(1)'; echo $? >code) 2>&1 | true; sleep 1; cat code"
+    #expect(try Program.shell(gone, folder: folder.path).output == "1\n")
+    // A file opened later must not take the place of a closed stream.
+    let written = try Program.shell(
+      "\"$ACTHOST\" -e 'local f = io.open(\"f\", \"w\") warn(\"@on\") warn(\"lost\") f:write(\"kept\") f:close()' 2>&-; cat f",
+      folder: folder.path)
+    #expect(written.output == "kept")
+  }
+
+  @Test func lostOutputIsNoSuccess() throws {
+    for line in ["-e 'print(1)'", "-e 'io.write(1)'", "models", "--help", "-v"] {
+      let lost = try Program.shell("\"$ACTHOST\" \(line) >/dev/full")
+      #expect(lost.code == 1 && lost.errors.contains("standard output could not be written"), "\(line): \(lost)")
+      let closed = try Program.shell("\"$ACTHOST\" \(line) >&-")
+      #expect(closed.code == 1, "\(line): \(closed)")
+    }
+    #expect(try Program.shell("\"$ACTHOST\" -e 'print(1) os.exit(7)' >/dev/full").code == 7)
+    #expect(try Program.shell("\"$ACTHOST\" -e 'x = 1' >/dev/full").code == 0)
+  }
+
+  @Test func errorsOfSeveralPiecesSayInWhich() throws {
+    #expect(try Program.run(["-e", "error('x')"]).errors.hasPrefix("acthost: (command line):1: x\n"))
+    let second = try Program.run(["-e", "a = 1", "-e", "b = 1\nerror{ b }"])
+    #expect(second.errors.hasPrefix("acthost: (command line, -e 2):2: { 1 }\n"), "\(second.errors)")
+    #expect(try Program.run(["-e", "error('x', 0)"]).errors.hasPrefix("acthost: x\n"))
+  }
+
+  @Test func controlCharactersOfErrorsDoNotReachTheTerminal() throws {
+    let failed = try Program.run(["-e", "error('a\\27[2Jb\\7\\nc')"])
+    #expect(failed.errors.hasPrefix("acthost: (command line):1: a\\x1b[2Jb\\x07\nc\n"))
+    #expect(try Program.run(["-e", "error({ t = '\\27c' })"]).errors.contains("{ t = \"\\27c\" }"))
+    #expect(!(try Program.run(["-i"], input: "'\u{1b}[2J'\n")).output.contains("\u{1b}"))
+    #expect(!(try Program.run(["a\u{1b}[2J.lua"])).errors.contains("\u{1b}"))
+  }
+
+  /// Paths of one character, which Foundation's path functions cannot be given.
+  @Test func namesOfOneCharacterAreNames() throws {
+    try folder.write("x", to: "t")
+    for call in [
+      "tokenizer.load('t')", "tokenizer.load('./t')", "model.load('t')", "model.inspect('t')", "tensor.load('t')",
+      "tensor.save('q', { a = tensor.ones(1) })", "steer.load('t')", "mapper.load('t')", "data.lines('q')",
+      "plot.line{ y = { 1 }, file = 'q' }", "dofile('q')", "model.load('q')",
+    ] {
+      let outcome = try Program.run(
+        ["-e", "local ok, e = pcall(load([[\(call)]])) print(ok, type(e.message or e))"], folder: folder.path)
+      #expect(outcome.code == 0 && outcome.output == "false\tstring\n", "\(call): \(outcome)")
+    }
+    let saved = try Program.run(
+      [
+        "-e",
+        "local r = run.start('r') r:save('q', 'text') r:save('z', tensor.ones(1)) print(data.lines(r.folder .. '/q')[1])",
+      ],
+      folder: folder.path)
+    #expect(saved.output == "text\n", "\(saved)")
+  }
+
   @Test func controlCInAScriptEndsItWith130() throws {
     let script = try folder.write("print('running') while true do end", to: "loop.lua")
     let terminal = try PseudoTerminal([script], home: folder)
@@ -72,6 +136,15 @@ import Testing
     let outcome = try Program.run(["-i"], input: "1 + 1\nfor i = 1, 2 do\n\nprint('i', i)\nend\nerror('x')\n_ + 1\n")
     #expect(outcome.output == "2\ni\t1\ni\t2\n3\n")
     #expect(outcome.errors.contains("prompt:1: x") && outcome.code == 0)
+  }
+
+  @Test func aLineMayEndInAnExpressionAndExitLeaves() throws {
+    let outcome = try Program.run(
+      ["-i"], input: "x = 1; y = 2; x + y\nx = 5; 'a;b' .. x\nx = 6;\nexit\nprint('never')\n")
+    #expect(outcome.output == "3\na;b5\n", "\(outcome.output)")
+    #expect(outcome.code == 0)
+    let named = try Program.run(["-i"], input: "exit = 3\nexit\nquit\nprint('never')\n")
+    #expect(named.output == "3\n" && named.code == 0)
   }
 
   @Test func theFirstLineRunsSoon() throws {

@@ -132,6 +132,27 @@ import Testing
     #expect(Gnuplot.script(Plot(title: "a\nquit", content: .line([]))).contains("'a\\nquit'"))
   }
 
+  /// What gnuplot takes for formats, empty strings or commands is drawn as it is.
+  @Test(.enabled(if: ChildProcess.find("gnuplot") != nil, "gnuplot is not installed"))
+  func labelsAreDrawnAsTheyAre() throws {
+    let folder = try TemporaryFolder(), path = folder.path + "/labels.svg"
+    let labels = ["50%", "'lead", "%d", "100 %% of", "''two", "it's", "'", "a%"]
+    func drawn(_ plot: Plot) throws -> String {
+      try Gnuplot.save(plot, to: path)
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      return text.replacing("&apos;", with: "'").replacing("&#39;", with: "'")
+    }
+    let values = labels.indices.map { Double($0 + 1) }
+    let bars = try drawn(
+      Plot(title: "'5% title", xLabel: "'x%", yLabel: "''y", content: .bar(labels: labels, values: values)))
+    for text in labels + ["'5% title", "'x%", "''y"] { #expect(bars.contains(">\(text)<"), "\(text)") }
+    let map = try drawn(
+      Plot(content: .heatmap(values: [values], rowLabels: ["'r%"], columnLabels: labels)))
+    for text in labels + ["'r%"] { #expect(map.contains(">\(text)<"), "\(text)") }
+    let lines = try drawn(Plot(content: .line([.init(label: "'5%", x: [0, 1], y: [0, 1])])))
+    #expect(lines.contains(">'5%<"))
+  }
+
   @Test(.enabled(if: ChildProcess.find("gnuplot") != nil, "gnuplot is not installed"))
   func everyKindOfPlotBecomesAFile() throws {
     let folder = try TemporaryFolder()

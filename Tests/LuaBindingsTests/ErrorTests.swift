@@ -84,6 +84,60 @@ extension LuaTests {
       #expect(try failure("error()").message == "nil")
     }
 
+    /// What was thrown is shown, whatever it is, and never an address.
+    @Test func uncaughtValuesShowTheirContent() throws {
+      for (script, text) in [
+        ("error({ code = 2 })", "test:1: { code = 2 }"), ("error('x', 0)", "x"), ("error()", "test:1: nil"),
+        ("error(true)", "test:1: true"), ("error(12)", "test:1: 12"), ("assert(false, { a = 1 })", "test:1: { a = 1 }"),
+        ("error({})", "test:1: {}"), ("error({ 1, { 2 } })", "test:1: { 1, { 2 } }"),
+        ("coroutine.wrap(function() error({ a = 1 }) end)()", "test:1: { a = 1 }"),
+        ("pcall(error, 1) error(select(2, pcall(error, { b = { c = 1 } })))", "test:1: { b = { c = 1 } }"),
+        ("local x <close> = setmetatable({}, { __close = function() error({ c = 1 }) end })", "test:1: { c = 1 }"),
+        ("error(setmetatable({}, { __tostring = function() return 'said' end }))", "said"),
+        ("probe.apply(function() error({ d = 1 }) end, 1)", "test:1: { d = 1 }"),
+        ("dofile('nowhere.lua')", "test:1: cannot open nowhere.lua"), ("assert(nil, 'msg')", "test:1: msg"),
+        ("error(setmetatable({ 1 }, {}))", "test:1: { 1 }"), ("error(false)", "test:1: false"),
+      ] {
+        let found = try failure(script).description
+        #expect(found == text || (script.hasPrefix("dofile") && found.hasPrefix(text)), "\(script): \(found)")
+        #expect(!found.contains("0x") && !found.hasPrefix(": "), "\(script): \(found)")
+      }
+    }
+
+    @Test func unknownMembersNameWhatThereIs() throws {
+      #expect(try failure("probe.new():zzzzz()").message.contains("it has .closed :keep() :fire()"))
+      #expect(
+        try printed("local v = steer.from(tensor.ones(2), { layer = 1 }) print(#v.tensor, #v.direction)") == "2\t2\n")
+    }
+
+    @Test func printShowsWhatTablesHold() throws {
+      #expect(try printed("print({ 1, b = 'x' }, 'y', nil, 2.0)") == "{ 1, b = \"x\" }\ty\tnil\t2.0\n")
+      #expect(try printed("print(setmetatable({}, { __tostring = function() return 'me' end }))") == "me\n")
+      #expect(try printed("print(setmetatable({ 3 }, {}))") == "{ 3 }\n")
+      #expect(try printed("print(setmetatable({}, { __name = 'thing' }))").hasPrefix("thing: "))
+      #expect(
+        try printed("print(probe.options, tostring({}):match('^table: 0x') ~= nil)")
+          == "function: probe.options{ layer = }\ttrue\n")
+      #expect(try printed("local t = {} t.t = t print(t)") == "{ t = (cycle) }\n")
+    }
+
+    /// Text of models and files may hold escape sequences; what scripts print on purpose stays as it is.
+    @Test func controlCharactersAreSpeltOut() throws {
+      #expect(printable("a\u{1b}[2J\tb\n\r\u{7f}\u{85}\u{202e}") == "a\\x1b[2J\tb\n\\r\\x7f\\x85\\u{202e}")
+      #expect(printable("héllo ✓ 日本") == "héllo ✓ 日本")
+      #expect(try printed("print(select(2, pcall(probe.fail, 'a\\27[2Jb')))") == "test:1: a\\x1b[2Jb\n")
+      #expect(try printed("print('\\27[1m')") == "\u{1b}[1m\n")
+      #expect(try printed("print({ '\\27[1m' })") == "{ \"\\27[1m\" }\n")
+      let (state, _) = try makeState()
+      defer { state.close() }
+      #expect(try state.evaluate("'a\\27]0;x\\7b\\n'").map { state.describe($0) } == ["a\\x1b]0;x\\x07b\n"])
+      #expect(
+        try state.evaluate("setmetatable({}, { __tostring = function() return '\\27c' end })").map {
+          state.describe($0)
+        }
+          == ["\\x1bc"])
+    }
+
     @Test func errorsInFinalisersAreWarnings() throws {
       let (state, output) = try makeState()
       defer { state.close() }

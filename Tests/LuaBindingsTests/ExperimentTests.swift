@@ -102,32 +102,107 @@ extension LuaTests {
     @Test func sweepsResume() throws {
       try inFolder {
         let script = """
-          calls, limit = 0, ...
+          calls = 0
           local function go()
             return sweep{ name = "grid", grid = { layer = { 0, 1, 2 }, coeff = { 1, 2.5 } }, order = { "layer", "coeff" },
               run = function(point)
-                if calls == limit then error("stopped") end
                 calls = calls + 1
+                if calls == 5 then error("stopped") end
                 return { value = point.layer * 10 + point.coeff }
               end }
           end
-          limit = 4
           print(pcall(go))
-          limit = nil
           local rows = go()
           print(calls, #rows, rows[1].value, rows[6].value, rows[2].coeff)
           go()
           print(calls)
           """
         let text = try printed(script)
-        #expect(text.contains("stopped") && text.hasSuffix("6\t6\t1\t22.5\t2.5\n6\n"), "\(text)")
+        #expect(text.contains("stopped") && text.hasSuffix("7\t6\t1\t22.5\t2.5\n7\n"), "\(text)")
         // A row that a crash cut short is made again.
         let path = "runs/grid/rows.jsonl"
         let whole = try String(contentsOfFile: path, encoding: .utf8)
         try write(path, String(whole.dropLast(10)))
-        let again = try printed(script.replacingOccurrences(of: "limit = 4", with: "limit = 99"))
+        let again = try printed(script)
         #expect(again.hasSuffix("1\t6\t1\t22.5\t2.5\n1\n"), "\(again)")
       }
+    }
+
+    @Test func listsOfASplitSayWhatTheyAre() throws {
+      for script in [
+        "metrics.refusal_rate{ data.split({ 'a', 'b' }, { 0.5, 0.5 }) }",
+        "show({}, (data.split({ 'a', 'b' }, { 0.5, 0.5 })))",
+        "plot.bar{ labels = { 'a', 'b' }, values = { data.split({ 1, 2 }, { 0.5, 0.5 }) } }",
+      ] {
+        let error = try failure(script)
+        #expect(error.message.contains("one list per fraction"), "\(script): \(error.message)")
+      }
+    }
+
+    @Test func rowsAreShownWithAllTheyHold() throws {
+      #expect(try printed("show({ { layer = 1, 5, 6 }, { layer = 2, 7 } })") == "layer\t1\t2\n1\t5\t6\n2\t7\t\n")
+      #expect(try printed("show({ [0] = { a = 1 }, { a = 2 } })") == "key\ta\n0\t1\n1\t2\n")
+      #expect(try printed("show({ x = { a = 1 }, y = { b = 2 } })") == "key\ta\tb\nx\t1\t\ny\t\t2\n")
+      #expect(try printed("show({ { [0] = 3, 4 } })") == "0\t1\n3\t4\n")
+      #expect(try printed("show({ 3, 4 })") == "value\n3\n4\n")
+      #expect(try printed("show({ { 1, 2 }, { 3 } }, { sort = '-1' })") == "1\t2\n3\t\n1\t2\n")
+      #expect(try printed("show({}, { columns = { 'a' } })") == "a\n")
+      let misspelt = try failure("show({ { layer = 1, rate = 2 } }, { columns = { 'layer', 'ratte' } })")
+      #expect(misspelt.message.contains("'ratte'") && misspelt.message.contains("did you mean rate"))
+      #expect(try failure("show({ { a = 1 }, 5 })").message.contains("single values"))
+    }
+
+    @Test func plotsSayWhatDoesNotFit() throws {
+      for (script, words) in [
+        ("plot.line{ y = { 1, 2 }, x = { 1 } }", "x has 1 values"), ("plot.line{ y = {} }", "no values"),
+        ("plot.line{ series = {} }", "no curve"), ("plot.line{ xlabel = 'layer', y = { 1, 2 } }", "x is missing"),
+        ("plot.line{ xlabel = 'Layers', series = { a = { 1, 2 } } }", "x is missing"),
+        ("plot.line{ series = { a = { 1 }, { label = 'b', y = { 1 } } } }", "not both"),
+        ("plot.line{ series = { { label = 'b', y = { 1 }, xs = { 1 } } } }", "did you mean x"),
+        ("plot.bar{ labels = { 'a' }, values = { 1, 2 } }", "1 labels do not fit 2 values"),
+        ("plot.bar{ labels = { 'a' }, values = { [0] = 1, 2 } }", "[0]"),
+        ("plot.heatmap{ values = { { 1, 2 }, { 3 } } }", "row 2 has 1 values"),
+        ("plot.heatmap{ values = { { 1, 2 } }, columns = { 'a' } }", "1 labels"),
+        ("plot.heatmap{ values = { { 1, 2 } }, rows = { 'a', 'b' } }", "2 labels"),
+        ("plot.heatmap{ values = {} }", "no values"),
+      ] {
+        let error = try failure(script)
+        #expect(error.message.contains(words), "\(script): \(error.message)")
+      }
+      let (state, output) = try makeState()
+      defer { state.close() }
+      try state.execute(chunk: Array("plot.line{ y = { 0 / 0 } }".utf8), name: "=test")
+      #expect(output.notes.contains { $0.contains("finite") })
+    }
+
+    /// Without x, places are those of the table: from 0 where it has [0].
+    @Test func curvesStandWhereTheirKeysAre() throws {
+      final class Capturing: Output {
+        let isTerminal = false, width = 80, colour = false
+        var plots: [Plot] = []
+        func write(_ bytes: [UInt8]) {}
+        func note(_ text: String) {}
+        func progressBegin(_ label: String, total: Int?) -> Int { 0 }
+        func progressUpdate(_ task: Int, done: Int, detail: String) {}
+        func progressEnd(_ task: Int, done: Int, completed: Bool) {}
+        func show(_ table: DataTable) {}
+        func draw(_ plot: Plot, file: String?) throws { plots.append(plot) }
+      }
+      let output = Capturing()
+      let state = try LuaState(output: output)
+      defer { state.close() }
+      let script = """
+        plot.line{ y = { [0] = 5, 6, 7 }, xlabel = "layer" }
+        plot.line{ y = { 5, 6 } }
+        plot.line{ y = tensor.from({ 5, 6 }), x = { 0, 1 }, xlabel = "layer" }
+        plot.line{ series = { a = { [3] = 1, [7] = 2 } }, xlabel = "layer" }
+        """
+      try state.execute(chunk: Array(script.utf8), name: "=test")
+      let x = output.plots.map { plot -> [Double] in
+        if case .line(let series) = plot.content { series[0].x } else { [] }
+      }
+      #expect(x == [[0, 1, 2], [1, 2], [0, 1], [3, 7]])
+      #expect(output.plots.map(\.xLabel) == ["layer", "entry, from 1", "layer", "layer"])
     }
 
     @Test func loopsWithProgressYieldWhatTheyWould() throws {

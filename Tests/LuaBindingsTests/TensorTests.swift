@@ -70,7 +70,8 @@ extension LuaTests {
     @Test func lostGradientsAreErrors() throws {
       let head = "local t = tensor.ones(3, 3) t.requires_grad = true\n"
       for (line, word) in [
-        ("t:svd()", "detach"), ("(t * 2):topk(1)", "detach"), ("t:max(1)", "detach"),
+        ("t:svd()", "detach"), ("(t * 2):eigh()", "detach"), ("tensor.eye(3):solve(t)", "detach"),
+        ("tensor.pca(t, 1)", "detach"), ("local u = tensor.zeros(3) u[1] = t[1]:sum()", "detach"),
         ("tensor.ones(2):backward()", "requires_grad"),
         ("(t * 2):backward()", "one number"), ("t.rank = 2", "requires_grad"), ("t.grad = 3", "nil"),
         ("(t * 2).requires_grad = false", "detach"),
@@ -146,7 +147,7 @@ extension LuaTests {
         ("print(tensor.zeros(2) + 'x')", "a tensor or a number"),
         ("tensor.zeros(2):shpe()", "did you mean shape"), ("tensor.zeross(2)", "did you mean zeros"),
         ("print(tensor.zeros(2)[1.5])", "cannot be indexed by number 1.5"),
-        ("local t = tensor.zeros(2) t[1] = 3", "read-only"),
+        ("local t = tensor.zeros(2) t.rank = 3", "read-only"),
         ("tensor.randn(2, { sed = 1 })", "did you mean seed"), ("tensor.zeros(2, 3):matmul(tensor.zeros(2))", "matmul"),
         ("tensor.zeros(3):topk(4)", "from 1 to 3"),
         ("local t = tensor.zeros(2) t:free() t:free() print(t:sum())", "freed"),
@@ -167,9 +168,9 @@ extension LuaTests {
           try printed(
             """
             local path = "\(folder.path)/\(name)"
-            tensor.save(path, { a = tensor.randn(3, 4), b = tensor.ones(2) })
+            tensor.save(path, { a = tensor.randn(3, 4, { seed = 0 }), b = tensor.ones(2) })
             local t = tensor.load(path)
-            print(t.a:allclose(tensor.randn(3, 4), { atol = 0, rtol = 0 }), t.b:sum())
+            print(t.a:allclose(tensor.randn(3, 4, { seed = 0 }), { atol = 0, rtol = 0 }), t.b:sum())
             """) == "true\t2.0\n")
       }
       #expect(

@@ -93,6 +93,49 @@ extension LuaTests {
       #expect(lines[5].contains("own teacher"))
     }
 
+    /// Ctrl-C hands back what was learnt, says how to go on, lets it be saved, and stops what follows.
+    @Test(arguments: ["lora", "full"])
+    func controlCHandsBackWhatWasLearnt(kind: String) throws {
+      let name = "smollm2-135m-instruct"
+      guard ModelStore().installed.contains(name) else {
+        print("skipped: \(name) is not in the store; run `acthost pull \(name)`")
+        return
+      }
+      LuaState.installInterruptHandler()
+      let (state, output) = try makeState()
+      defer { state.close() }
+      let script = """
+        local m = model.load("\(name)"):keep_layers{ 0 }
+        local folder = os.tmpname() .. "-training"
+        local examples = { { prompt = "Say hello.", completion = "Ahoy!" }, { prompt = "Greet me.", completion = "Ahoy there!" } }
+        local presses = 0
+        local function settings(checkpoint)
+          return { model = m, examples = examples, epochs = 6, batch = 1, checkpoint = checkpoint, on_step = function(p)
+            if p.step == 3 and presses == 0 then presses = 1 probe.interrupt() for i = 1, 1e8 do end end
+          end }
+        end
+        local a, h = train.\(kind)(settings(folder))
+        h = h or a.history
+        print(h.interrupted, h.steps, #h.losses)
+        a:save(folder .. "/kept")
+        print("saved")
+        print(pcall(train.\(kind), settings()))
+        local b, again = train.\(kind)(settings(folder))
+        again = again or b.history
+        print(again.interrupted, again.steps, #again.losses)
+        local c, free = train.\(kind)(settings())
+        free = free or c.history
+        print(free.steps, free.losses[12] == again.losses[9], b.hash == c.hash)
+        os.execute("rm -r " .. folder)
+        """
+      try state.execute(chunk: Array(script.utf8), name: "=test")
+      let lines = output.text.split(separator: "\n").map(String.init)
+      #expect(Array(lines.prefix(2)) == ["true\t3\t3", "saved"], "\(output.text)")
+      #expect(lines[2].hasPrefix("false\t") && lines[2].hasSuffix("interrupted"), "\(lines[2])")
+      #expect(lines[3] == "false\t12\t9" && lines[4] == "12\ttrue\ttrue", "\(output.text)")
+      #expect(output.notes.contains { $0.contains("interrupted after step 3 of 12") && $0.contains("goes on from") })
+    }
+
     @Test func badDataIsRefused() throws {
       guard let head = tiny() else { return }
       for (options, word) in [

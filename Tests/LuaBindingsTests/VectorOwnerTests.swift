@@ -48,6 +48,10 @@ extension LuaTests {
               m:patch{ layer = 1, pos = 2, value = v, any_model = true }, m:add{ dir = v.direction, layer = 1 },
               m:add{ dir = steer.from(v.direction, { layer = 1 }) },
             } do h:remove() end
+            -- Another model's activations of the same width, without a map.
+            local ok, e = pcall(m.replace, m, { layer = 1, with = { model = other, layer = 1 } })
+            assert(not ok and tostring(e):find("other axes"), tostring(e))
+            m:replace{ layer = 1, with = { model = other, layer = 1 }, any_model = true }:remove()
             -- What a map gives belongs to the map's target.
             local map = mapper.fit{ from = other, to = m, from_layer = 1, to_layer = 2, from_texts = tokens(20, 3),
               to_texts = tokens(20, 3), method = "ridge", align = "index" }
@@ -76,6 +80,10 @@ extension LuaTests {
             assert(tuned.model_hash == m.hash and tuned.model_hash ~= v.model_hash)
             m:detach()
             takes(m, tuned)
+            local edited = m:orthogonalise{ dir = v }
+            takes(edited)
+            takes(m, directions(edited):at(1))
+            assert(not pcall(other.orthogonalise, other, { dir = v }))
             m:save(folder .. "/copy", { dtype = "bf16" })
             local copy = model.load(folder .. "/copy")
             assert(copy.hash ~= m.hash)

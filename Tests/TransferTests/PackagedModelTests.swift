@@ -25,7 +25,7 @@ import Transfer
     else { return }
     let text = Array("How do I bake bread without an oven?".utf8)
     let from = try small.prompt(text: text, chat: true), to = try gemma.prompt(text: text, chat: true)
-    let rows = try PairStream.align(from, to, .offset)
+    let rows = try TextAligner(small, gemma).rows(from, to)
     let source = try #require(small.tokenizer).tokenStrings(from.tokens).map { String(decoding: $0, as: UTF8.self) }
     let target = try #require(gemma.tokenizer).tokenStrings(to.tokens).map { String(decoding: $0, as: UTF8.self) }
     let content = rows.filter { !$0.isTemplate }

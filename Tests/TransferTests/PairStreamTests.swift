@@ -90,7 +90,7 @@ import Transfer
     let a = prompt(["<s>", "user:", "Hello", " there", "</s>", "bot:"])
     let b = prompt(["[I]", "Hel", "lo", " there", "[/I]"])
     #expect(
-      try PairStream.align(a, b, .offset) == [
+      try TextAligner().rows(a, b) == [
         AlignedRow(source: 2, target: 2, isTemplate: false), AlignedRow(source: 3, target: 3, isTemplate: false),
         AlignedRow(source: 5, target: 4, isTemplate: true),
       ])
@@ -98,7 +98,7 @@ import Transfer
     let kept = prompt(["<s>", "  ", "Hi", "</s>"], contents: [3..<7]),
       cut = prompt(["<t>", "Hi", "</t>"], contents: [3..<5])
     #expect(
-      try PairStream.align(kept, cut, .offset) == [
+      try TextAligner().rows(kept, cut) == [
         AlignedRow(source: 2, target: 1, isTemplate: false), AlignedRow(source: 3, target: 2, isTemplate: true),
       ])
   }

@@ -84,12 +84,25 @@ private func layout(_ pieces: [String], contents: [Range<Int>] = []) -> TokenLay
     #expect(try TokenAlignment.index.rows(source: layout([]), target: layout([])).isEmpty)
   }
 
+  /// A template that prints the system message with the last user turn, as Mistral's does.
+  @Test func messagesPrintedInAnotherOrderPairEachWithItsOwn() throws {
+    let a = layout(
+      ["[S]", "sys", "[U]", "hi", "[A]", "yo", "[U]", "ok", "[/]"], contents: [3..<6, 9..<11, 14..<16, 19..<21])
+    let b = layout(
+      ["<u>", "hi", "<a>", "yo", "<u>", "sys", "\n\n", "ok", "</>"], contents: [13..<16, 3..<5, 8..<10, 18..<20])
+    let rows = try TokenAlignment.offset.rows(source: a, target: b)
+    let content = rows.filter { !$0.isTemplate }
+    #expect(content.map { [$0.source, $0.target] } == [[3, 1], [5, 3], [1, 5], [7, 7]])
+    // The template between hi and yo stands on both sides; what follows yo and sys does not.
+    #expect(rows.filter(\.isTemplate).map { [$0.source, $0.target] } == [[4, 2], [8, 8]])
+  }
+
   @Test func theCommonContentOfTwoTemplates() throws {
-    let a = Array("<s>user\nHow are you?</s>".utf8), b = Array("[INST]How are you?[/INST]".utf8)
-    let common = try #require(commonContent(a, b))
-    #expect(String(decoding: a[common.source], as: UTF8.self) == "How are you?")
-    #expect(String(decoding: b[common.target], as: UTF8.self) == "How are you?")
-    #expect(commonContent(Array("abc".utf8), Array("xyz".utf8)) == nil)
-    #expect(commonContent([], []) == nil)
+    let a = MarkedText(Array("<s>user\nHow are you?</s>".utf8)), b = MarkedText(Array("[INST]How are you?[/INST]".utf8))
+    let shared = SharedContent(a, b)
+    #expect(shared.source.map { String(decoding: a.bytes[$0], as: UTF8.self) } == ["How are you?"])
+    #expect(shared.target.map { String(decoding: b.bytes[$0], as: UTF8.self) } == ["How are you?"])
+    #expect(SharedContent(MarkedText(Array("abc".utf8)), MarkedText(Array("xyz".utf8))).source.isEmpty)
+    #expect(SharedContent(MarkedText([]), MarkedText([])).source.isEmpty)
   }
 }

@@ -45,6 +45,7 @@ public final class Adam {
           p[i] = keep * p[i] - rate * mean / (square.squareRoot() * root + epsilon)
         }
       }
+      parameter.value.storage.markChanged()
       parameter.clearGradient()
     }
   }

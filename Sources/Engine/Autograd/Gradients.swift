@@ -8,13 +8,11 @@ public struct Gradients {
 
   private var entries: [Entry?]
   private var inputs: [Int] = []
-  private let workspace: Workspace
   /// Gradient of the operation's result.
   public private(set) var upstream: Tensor
 
-  init(count: Int, workspace: Workspace) throws {
+  init(count: Int) throws {
     entries = Array(repeating: nil, count: count)
-    self.workspace = workspace
     upstream = Tensor(storage: try TensorStorage(count: 0), offset: 0, shape: [0])
   }
 
@@ -22,7 +20,7 @@ public struct Gradients {
   public func isWanted(_ input: Int) -> Bool { inputs[input] >= 0 }
 
   /// Uninitialised memory for an intermediate result.
-  public func buffer(_ shape: [Int]) throws -> Tensor { try workspace.tensor(shape) }
+  public func buffer(_ shape: [Int]) throws -> Tensor { try Tensor(uninitialized: shape) }
 
   /// Adds `gradient`, of the input's shape, to that of input number `input`. The tensor is kept and never written to.
   public mutating func add(_ gradient: Tensor, to input: Int) throws {
@@ -50,13 +48,13 @@ public struct Gradients {
     if let entry = entries[place] {
       precondition(entry.tensor.shape == shape, "gradients of one value differ in shape")
       if !entry.owned {
-        let copy = try workspace.tensor(shape)
+        let copy = try Tensor(uninitialized: shape)
         copy.mutablePointer.update(from: entry.tensor.pointer, count: copy.count)
         entries[place] = Entry(tensor: copy, owned: true)
       }
       try body(entries[place]!.tensor.mutablePointer, 1)
     } else {
-      let fresh = try workspace.tensor(shape)
+      let fresh = try Tensor(uninitialized: shape)
       try body(fresh.mutablePointer, 0)
       entries[place] = Entry(tensor: fresh, owned: true)
     }
@@ -80,7 +78,7 @@ public struct Gradients {
       parameter.gradient = gradient
       return
     }
-    let sum = try workspace.tensor(gradient.shape)
+    let sum = try Tensor(uninitialized: gradient.shape)
     let target = sum.mutablePointer, a = before.pointer, b = gradient.pointer
     parallelRanges(sum.count, minimum: Broadcast.grain) { range in
       for i in range { target[i] = a[i] + b[i] }

@@ -18,5 +18,20 @@ public final class Parameter {
     self.value = value
   }
 
+  /// Stands for a value that others hold too: gradients are kept for it. An optimiser changes it for all of them.
+  public init(borrowing value: Tensor) {
+    name = ""
+    self.value = value
+  }
+
   public func clearGradient() { gradient = nil }
+
+  /// Sets the gradient, of the shape of the value.
+  public func setGradient(_ gradient: Tensor?) { self.gradient = gradient }
+
+  /// The gradient, which is then cleared.
+  public func takeGradient() -> Tensor? {
+    defer { gradient = nil }
+    return gradient
+  }
 }

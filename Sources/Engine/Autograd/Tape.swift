@@ -1,5 +1,5 @@
 /// Reverse-mode differentiation: operations on `Variable`s are noted as they run, and `backward` walks the notes from
-/// the last to the first. A tape lives for many steps; its memory is used again after each `backward`.
+/// the last to the first. A tape lives for many steps.
 ///
 /// ```swift
 /// let weight = try Parameter("weight", initial), tape = Tape()
@@ -22,7 +22,6 @@ public final class Tape {
   private var nodes: [Node] = []
   /// Number of the recording under way; a variable of an earlier one is refused.
   private var recording = 0
-  private let workspace = Workspace()
 
   public init() {}
 
@@ -48,9 +47,6 @@ public final class Tape {
     return Variable(value: value, tape: self, recording: recording, node: nodes.count - 1)
   }
 
-  /// Uninitialised memory for a result, taken again from steps before where it can be.
-  public func buffer(_ shape: [Int]) throws -> Tensor { try workspace.tensor(shape) }
-
   /// Adds d loss / d parameter to the gradient of every parameter that `loss`, a tensor of one element, was computed
   /// from, and ends the recording. Throws `.shape` when `loss` is not one number.
   public func backward(from loss: Variable) throws {
@@ -59,12 +55,16 @@ public final class Tape {
       throw EngineError(
         .shape, "backward: starts from one number, not from shape \(shapeText(loss.value.shape)); take a mean or a sum")
     }
-    guard let last = loss.node else { return reset() }
     defer { reset() }
-    let one = try buffer(loss.value.shape)
-    one.mutablePointer[0] = 1
-    var gradients = try Gradients(count: nodes.count, workspace: workspace)
-    gradients.start(at: last, with: one)
+    try pullBack(Tensor(repeating: 1, shape: loss.value.shape), from: loss, keeping: false)
+  }
+
+  /// Adds `upstream`, the gradient of `result` and of its shape, times d result / d parameter to the gradient of every
+  /// parameter that `result` was computed from. What was recorded stays unless `keeping` is false.
+  public func pullBack(_ upstream: Tensor, from result: Variable, keeping: Bool = true) throws {
+    guard let last = result.node else { return }
+    var gradients = try Gradients(count: last + 1)
+    gradients.start(at: last, with: upstream)
     for place in stride(from: last, through: 0, by: -1) {
       guard let upstream = gradients.take(place) else { continue }
       if let parameter = nodes[place].parameter {
@@ -73,7 +73,7 @@ public final class Tape {
         gradients.enter(upstream: upstream, inputs: nodes[place].inputs)
         try pullback(&gradients)
         // What the operation kept for this moment is free for the next.
-        nodes[place].pullback = nil
+        if !keeping { nodes[place].pullback = nil }
       }
     }
   }
@@ -103,4 +103,6 @@ public struct Variable {
   let node: Int?
 
   public var shape: [Int] { value.shape }
+  /// Whether a parameter stands behind the value.
+  public var isTracked: Bool { node != nil }
 }

@@ -27,7 +27,7 @@ extension Variable {
       throw EngineError(
         .shape, "mean squared error: prediction \(shapeText(shape)) and target \(shapeText(target.shape)) differ")
     }
-    let difference = try tape.buffer(shape)
+    let difference = try Tensor(uninitialized: shape)
     let a = value.pointer, b = target.value.pointer, out = difference.mutablePointer
     parallelRanges(difference.count, minimum: Broadcast.grain) { range in
       for i in range { out[i] = a[i] - b[i] }

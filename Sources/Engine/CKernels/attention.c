@@ -2,21 +2,16 @@
 // the query heads that share the cache's head) meet the keys tile by tile; a row keeps its largest score and the sum of
 // its exponentials so far, and its values are rescaled when a larger score comes. Tiles begin at fixed positions, so
 // that a row is computed the same way whatever rows stand beside it.
-#include "ckernels.h"
-#include "dispatch.h"
+#include "attention.h"
+#include "cpu.h"
 #include "fastmath.h"
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH = CK_PANEL, BLOCK = 48, TILE = 256 };
+enum { WIDTH = CK_PANEL, BLOCK = CK_ATTENTION_BLOCK, TILE = CK_ATTENTION_TILE };
 
 static size_t round_up(size_t n) { return (n + WIDTH - 1) / WIDTH * WIDTH; }
 static float *scratch(size_t count) { return ck_scratch(CK_SCRATCH_ATTENTION, count * sizeof(float)); }
-
-// Visible keys of a query at `position`: low ... position.
-CK_INLINE size_t lowest_key(ck_score_rule rule, size_t position) {
-  return rule.window > 0 && position + 1 > rule.window ? position + 1 - rule.window : 0;
-}
 
 typedef struct { float top, sum; } row_state;
 
@@ -60,7 +55,7 @@ CK_CLONES static void softmax_tile(size_t count, size_t groups, float *scores, s
   for (size_t i = 0; i < count; i++) {
     size_t position = first + i / groups;
     rescales[i] =
-        exponentials(scores + i * n, n, from, lowest_key(rule, position), position, rule.soft_cap, states + i);
+        exponentials(scores + i * n, n, from, ck_lowest_key(rule, position), position, rule.soft_cap, states + i);
   }
 }
 
@@ -85,6 +80,9 @@ static void values_of(const ck_head_cache *cache, size_t m, size_t n, size_t fro
 
 void ck_attention(const ck_head_cache *cache, ck_score_rule rule, size_t rows, size_t groups, size_t first,
                   const float *q, size_t ldq, float *z, size_t ldz) {
+#if defined(__x86_64__)
+  if (ck_has_avx512()) return ck_attention_512(cache, rule, rows, groups, first, q, ldq, z, ldz);
+#endif
   size_t d = cache->d_head, step = groups < BLOCK ? BLOCK / groups : 1, most = step * groups;
   float *queries = scratch(most * (3 * d + TILE + 3)), *scores = queries + most * d, *out = scores + most * TILE;
   float *values = out + most * d, *rescales = values + most * d;
@@ -97,7 +95,7 @@ void ck_attention(const ck_head_cache *cache, ck_score_rule rule, size_t rows, s
         scale_row(d, q + (start + r) * ldq + g * d, rule.scale, queries + (r * groups + g) * d);
     memset(out, 0, count * d * sizeof(float));
     for (size_t i = 0; i < count; i++) states[i] = (row_state){-INFINITY, 0};
-    for (size_t from = lowest_key(rule, position) / TILE * TILE; from <= last; from += TILE) {
+    for (size_t from = ck_lowest_key(rule, position) / TILE * TILE; from <= last; from += TILE) {
       size_t n = round_up(last + 1 - from < TILE ? last + 1 - from : TILE);
       ck_panel_multiply(count, n, d, queries, d, cache->keys + from * d, scores, n);
       softmax_tile(count, groups, scores, n, from, position, rule, states, rescales);
@@ -121,7 +119,7 @@ void ck_attention_scores(const ck_head_cache *cache, ck_score_rule rule, size_t 
     scale_row(d, q + r * ldq, rule.scale, query);
     ck_panel_multiply(1, columns, d, query, d, cache->keys, line, columns);
     if (rule.soft_cap > 0) ck_soft_cap(columns, line, rule.soft_cap);
-    size_t position = first + r, low = lowest_key(rule, position);
+    size_t position = first + r, low = ck_lowest_key(rule, position);
     for (size_t c = 0; c < low; c++) line[c] = -INFINITY;
     for (size_t c = position + 1; c < columns; c++) line[c] = -INFINITY;
   }

@@ -97,17 +97,17 @@ CK_CLONES void ck_rotary_backward(size_t rows, size_t heads, size_t d_head, size
       const float *g = gate + r * ldg, *u = up + r * ldg, *dr = dy + r * lddy;                                   \
       float *dg = dgate + r * lddg, *du = dup + r * lddg;                                                        \
       if (up)                                                                                                    \
-        for (size_t i = 0; i < d; i++) {                                                                         \
-          float x = g[i];                                                                                        \
+        ELEMENTWISE for (size_t i = 0; i < d; i++) {                                                             \
+          float x = g[i], slope = dr[i], other = u[i];                                                           \
           PREPARE;                                                                                               \
-          du[i] = dr[i] * (VALUE);                                                                               \
-          dg[i] = dr[i] * u[i] * (SLOPE);                                                                        \
+          du[i] = slope * (VALUE);                                                                               \
+          dg[i] = slope * other * (SLOPE);                                                                       \
         }                                                                                                        \
       else                                                                                                       \
-        for (size_t i = 0; i < d; i++) {                                                                         \
-          float x = g[i];                                                                                        \
+        ELEMENTWISE for (size_t i = 0; i < d; i++) {                                                             \
+          float x = g[i], slope = dr[i];                                                                         \
           PREPARE;                                                                                               \
-          dg[i] = dr[i] * (SLOPE);                                                                               \
+          dg[i] = slope * (SLOPE);                                                                               \
         }                                                                                                        \
     }                                                                                                            \
   }

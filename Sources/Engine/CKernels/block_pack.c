@@ -1,12 +1,8 @@
 // Packing of quantised weights (blocks.h), one output at a time, and back.
 #include "block_layout.h"
 #include "blocks.h"
-#include "cpu.h"
 #include "dispatch.h"
-#include "quantized.h"
 #include <string.h>
-
-bool ck_packs_blocks(uint32_t type) { return ck_has_vnni() && ck_can_multiply(type); }
 
 size_t ck_block_bytes(uint32_t type, size_t outputs, size_t k) {
   return (outputs + 31) / 32 * ck_panel_bytes(ck_layout_of(type), k);

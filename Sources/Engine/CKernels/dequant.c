@@ -6,7 +6,7 @@
 #pragma STDC FP_CONTRACT OFF  // d * q - m is rounded twice, as the reference does
 
 #if defined(__x86_64__)
-#define FAST __attribute__((target_clones("arch=haswell", "default")))
+#define FAST __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define FAST
 #endif

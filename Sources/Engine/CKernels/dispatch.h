@@ -6,5 +6,7 @@
 #else
 #define CK_CLONES
 #endif
+// A loop whose step i touches place i of its arrays alone, which may be one and the same.
+#define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
 #define CK_INLINE static inline __attribute__((always_inline))
 #endif

@@ -1,6 +1,7 @@
 #include "ckernels.h"
 #include "dispatch.h"
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 enum { LANES = 16 };
@@ -54,4 +55,18 @@ CK_CLONES double ck_edit_set(size_t rows, size_t d, float *x, size_t ldx, const 
     total += ratio(sqrt(change), norm);
   }
   return total;
+}
+
+CK_CLONES size_t ck_first_nonfinite_row(size_t rows, size_t d, const float *x, size_t ldx) {
+  for (size_t r = 0; r < rows; r++) {
+    const float *row = x + r * ldx;
+    uint32_t found = 0;
+    for (size_t i = 0; i < d; i++) {
+      uint32_t bits;
+      memcpy(&bits, row + i, sizeof bits);
+      found |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    if (found) return r;
+  }
+  return rows;
 }

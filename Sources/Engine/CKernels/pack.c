@@ -3,6 +3,7 @@
 #include "bf16.h"
 #include "cpu.h"
 #include "dispatch.h"
+#include "tiles.h"
 #include "weights.h"
 #include <string.h>
 
@@ -116,21 +117,20 @@ TARGET static void turn_512(enum ck_weight_type type, size_t rows, size_t k, con
 }
 #endif
 
-// At most 16 rows.
-static void turn(enum ck_weight_type type, size_t rows, size_t k, const float *x, size_t ldx, uint32_t *out,
-                 size_t distance) {
+void ck_turn(enum ck_weight_type type, size_t rows, size_t k, const float *x, size_t ldx, uint32_t *out,
+             size_t distance) {
 #if defined(__x86_64__)
   if (ck_has_avx512()) return turn_512(type, rows, k, x, ldx, out, distance);
 #endif
   turn_plainly(type, rows, k, x, ldx, out, distance);
 }
 
-void ck_pack_weights(enum ck_weight_type type, size_t outputs, size_t k, const float *weights, void *panels) {
+void ck_pack_weights(enum ck_weight_type type, size_t outputs, size_t k, const float *weights, size_t ldw, void *panels) {
   size_t steps = steps_of(type, k);
   for (size_t row = 0; row < outputs; row += LINE) {
     size_t rows = outputs - row < LINE ? outputs - row : LINE;
     uint32_t *line = (uint32_t *)panels + row / CK_WIDTH * CK_WIDTH * steps + row % CK_WIDTH;
-    turn(type, rows, k, weights + row * k, k, line, CK_WIDTH);
+    ck_turn(type, rows, k, weights + row * ldw, ldw, line, CK_WIDTH);
     if (rows < LINE)
       for (size_t i = 0; i < steps; i++) memset(line + i * CK_WIDTH + rows, 0, (LINE - rows) * sizeof *line);
   }
@@ -211,6 +211,15 @@ void ck_pack_rows(enum ck_weight_type type, size_t m, size_t k, const float *x, 
     float *out = packed + row * floats;
     if (widened || !is_wide) pack_floats(rows, k, x + row * ldx, ldx, out, widened);
     else if (rows == 1 && type == CK_WEIGHT_F32) memcpy(out, x + row * ldx, k * sizeof(float));
-    else turn(type, rows, k, x + row * ldx, ldx, (uint32_t *)out, rows);
+    else ck_turn(type, rows, k, x + row * ldx, ldx, (uint32_t *)out, rows);
+  }
+}
+
+void ck_pack_columns_as_rows(size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last, float *packed) {
+  size_t strips = ck_strips(CK_WEIGHT_F32, m);
+  for (size_t s = first; s < last; s++) {
+    size_t row = m * s / strips, rows = m * (s + 1) / strips - row;
+    float *out = packed + row * k;
+    for (size_t i = 0; i < k; i++, out += rows) memcpy(out, x + i * ldx + row, rows * sizeof *out);
   }
 }

@@ -4,7 +4,6 @@
 // start from y. A few tiles of rows use weights up about as fast as memory brings them: each tile asks for its share of
 // the weights that come next, so that memory is busy while the sums are made.
 #include "panels.h"
-#include "bf16.h"
 #include "cpu.h"
 #include "dispatch.h"
 #include <string.h>
@@ -129,13 +128,6 @@ void ck_panel_multiply(size_t m, size_t columns, size_t k, const float *x, size_
 void ck_panel_multiply_add(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels, float *y,
                            size_t ldy) {
   multiply(m, columns, k, x, ldx, panels, y, ldy, 1);
-}
-
-CK_CLONES void ck_round_bf16(size_t n, const float *x, float *out) {
-  for (size_t i = 0; i < n; i++) {
-    uint32_t bits = bf16_bits(x[i]) << 16;
-    memcpy(out + i, &bits, 4);
-  }
 }
 
 CK_CLONES static void pack(size_t rows, size_t k, const float *x, float *panel) {

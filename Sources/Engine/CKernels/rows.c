@@ -78,12 +78,12 @@ CK_CLONES void ck_rotary(size_t rows, size_t heads, size_t d_head, size_t turned
       const float *g = gate + r * ldg, *u = up + r * ldu;                                                        \
       float *o = out + r * ldo;                                                                                  \
       if (up)                                                                                                    \
-        for (size_t i = 0; i < d; i++) {                                                                         \
+        ELEMENTWISE for (size_t i = 0; i < d; i++) {                                                                         \
           float x = g[i];                                                                                        \
           o[i] = (EXPRESSION)*u[i];                                                                              \
         }                                                                                                        \
       else                                                                                                       \
-        for (size_t i = 0; i < d; i++) {                                                                         \
+        ELEMENTWISE for (size_t i = 0; i < d; i++) {                                                                         \
           float x = g[i];                                                                                        \
           o[i] = EXPRESSION;                                                                                     \
         }                                                                                                        \

@@ -2,6 +2,7 @@
 // kind of CPU and weight.
 #ifndef CK_TILES_H
 #define CK_TILES_H
+#include "weights.h"
 #include <stddef.h>
 
 /// y [rows, 32] at distance ldy (+)= x [steps][rows] times a part of a panel, w [steps][2 lines]; added with `more`.
@@ -19,6 +20,9 @@ typedef struct {
   size_t near;
   ck_tile *const *tiles;  // by rows, from 1
 } ck_tiles;
+
+/// The words of up to 16 rows, step by step: out [steps][distance], of which `rows` words a step are written.
+void ck_turn(enum ck_weight_type type, size_t rows, size_t k, const float *x, size_t ldx, uint32_t *out, size_t distance);
 
 extern const ck_tiles ck_f32_512, ck_bf16_512, ck_wide_512;  // float32, bf16 pairs, bf16 pairs widened
 extern const ck_tiles ck_f32_256, ck_wide_256, ck_f32_any, ck_wide_any;

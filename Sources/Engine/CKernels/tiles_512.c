@@ -33,7 +33,7 @@
   }
 
 #define STEP_F32(ROWS)                                                   \
-  __m512 w0 = _mm512_load_ps(w), w1 = _mm512_load_ps(w + 64);            \
+  __m512 w0 = _mm512_loadu_ps(w), w1 = _mm512_loadu_ps(w + 64);            \
   UNROLL for (int r = 0; r < ROWS; r++) {                                \
     __m512 value = _mm512_set1_ps(x[r]);                                 \
     sum[r][0] = _mm512_fmadd_ps(value, w0, sum[r][0]);                   \
@@ -42,7 +42,7 @@
 
 // A pair's odd product is added first, and then the even one.
 #define STEP_BF16(ROWS)                                                                  \
-  __m512bh w0 = (__m512bh)_mm512_load_si512(w), w1 = (__m512bh)_mm512_load_si512(w + 64); \
+  __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64); \
   UNROLL for (int r = 0; r < ROWS; r++) {                                                \
     __m512bh value = (__m512bh)_mm512_set1_ps(x[r]);                                     \
     sum[r][0] = _mm512_dpbf16_ps(sum[r][0], value, w0);                                  \
@@ -51,7 +51,7 @@
 
 // The same in two multiply-adds. x [steps][2][rows].
 #define STEP_WIDE(ROWS)                                                                   \
-  __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);                      \
+  __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);                      \
   const __m512i upper = _mm512_set1_epi32((int)0xffff0000);                               \
   __m512 odd0 = (__m512)_mm512_and_si512(w0, upper), odd1 = (__m512)_mm512_and_si512(w1, upper); \
   UNROLL for (int r = 0; r < ROWS; r++) {                                                 \

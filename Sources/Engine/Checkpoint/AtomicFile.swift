@@ -23,7 +23,7 @@ public struct AtomicFile: ~Copyable {
       unlink(temporary)
       throw error
     }
-    AtomicFile.flush(folder: (path as NSString).deletingLastPathComponent)
+    AtomicFile.flush(folder: parentFolder(of: path))
   }
 
   /// Brings renames inside a folder to the disk, where the file system can do that.

@@ -24,11 +24,12 @@ public enum Fingerprint {
     return withExtendedLifetime(file) { hash.finish() }
   }
 
-  /// The fingerprint of a model: of its file, or of a folder's `config.json` and safetensors files by name.
+  /// The fingerprint of a model: of its file or of all its parts, or of a folder's `config.json` and safetensors files by name.
   public static func ofModel(_ path: String) throws -> String {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
-      return try ofFile(path)
+      guard let parts = SplitGGUF.siblings(of: path), parts.count > 1 else { return try ofFile(path) }
+      return SHA256.hex(of: Array(try parts.map(ofFile).joined(separator: "\n").utf8))
     }
     let entries = try FileManager.default.contentsOfDirectory(atPath: path)
     let names = entries.filter { $0 == "config.json" || $0.hasSuffix(".safetensors") }.sorted()

@@ -3,6 +3,9 @@ import CKernels
 extension GGUFFile: WeightSource {
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
+  public func verify() throws { try file.verify() }
+  public func releasePages() { file.releasePages() }
+
   public func storedRows(of name: String) -> StoredRows? {
     guard let tensor = tensors[name], let width = tensor.shape.last, let base = file.bytes.baseAddress else {
       return nil

@@ -9,8 +9,8 @@ extension HuggingFaceFolder {
   /// in shards with an index where they take more than `shardBytes`, copies of `companions` (a tokenizer's files), and
   /// `files` made for it; `metadata` goes into the header of every file of weights.
   ///
-  /// Everything is written and flushed in a folder beside `path` and then renamed, so that an error, a full disk or
-  /// Ctrl-C leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
+  /// The folder takes the place of the old one in one step (`AtomicFolder`), so that an error, a full disk, Ctrl-C or a
+  /// crash leaves what was there. In a folder that exists, other files stay and weights of an earlier model go.
   ///
   /// ```swift
   /// let base = try HuggingFaceFolder(path: "base")
@@ -24,34 +24,41 @@ extension HuggingFaceFolder {
     shardBytes: Int = HuggingFaceFolder.shardBytes, companions: [String] = [],
     files: [(name: String, contents: [UInt8])] = [], metadata: [String: String] = [:]
   ) throws {
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     let shards = try shards(of: tensors, type: type, limit: shardBytes)
     let names = shards.indices.map { shards.count == 1 ? weightsName : shardName($0 + 1, of: shards.count) }
-    let staging = "\(path).\(UInt32.random(in: 0 ... .max)).partial"
-    do { try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: true) } catch {
-      throw EngineError(.file, "cannot create \(path): \(error.localizedDescription)")
-    }
-    defer { try? FileManager.default.removeItem(atPath: staging) }
-    for (name, shard) in zip(names, shards) {
-      try Safetensors.write(
-        "\(staging)/\(name)", streaming: shard, as: type, metadata: metadata.merging(["format": "pt"]) { $1 })
-    }
-    for companion in companions {
-      let file = try MappedFile(path: companion)
-      let name = (companion as NSString).lastPathComponent
-      var folder = staging
-      if ChatTemplateTexts.isNamed(companion) {
-        folder += "/\(ChatTemplateTexts.folderName)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let settings = try settings(configuration, type: type).fileContents
+    // Weights remember the settings they were written with, so that no mixture of two models is ever loaded.
+    let own = ["format": "pt", settingsHashKey: SHA256.hex(of: settings)]
+    try AtomicFolder.write(path, last: shards.count > 1 ? indexName : "config.json", removing: isWeights) { staging in
+      for (name, shard) in zip(names, shards) {
+        try Safetensors.write(
+          "\(staging)/\(name)", streaming: shard, as: type, metadata: metadata.merging(own) { $1 })
       }
-      try AtomicFile.write("\(folder)/\(name)") { try $0.write(file.bytes) }
+      for companion in companions {
+        let file = try MappedFile(path: companion)
+        var folder = staging
+        if ChatTemplateTexts.isNamed(companion) {
+          folder += "/\(ChatTemplateTexts.folderName)"
+          try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        }
+        try AtomicFile.write("\(folder)/\(lastName(of: companion))") { try $0.write(file.bytes) }
+      }
+      for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
+      try AtomicFile.write("\(staging)/config.json") { try $0.write(settings) }
+      if shards.count > 1 {
+        let index = try index(of: shards, names: names, type: type)
+        try AtomicFile.write("\(staging)/\(indexName)") { try $0.write(index.fileContents) }
+      }
     }
-    for file in files { try AtomicFile.write("\(staging)/\(file.name)") { try $0.write(file.contents) } }
-    try write("\(staging)/config.json", try settings(configuration, type: type))
-    if shards.count > 1 {
-      try write("\(staging)/\(indexName)", try index(of: shards, names: names, type: type))
-    }
-    try replace(path, with: staging, weights: Set(names + (shards.count > 1 ? [indexName] : [])))
+  }
+
+  /// Where a file of weights has the hash of the settings it was written with, in its metadata.
+  static let settingsHashKey = "settings_hash"
+
+  /// A file of weights of any model that was in the folder before, or its named templates.
+  private static func isWeights(_ name: String) -> Bool {
+    name == weightsName || name == ChatTemplateTexts.folderName || name == indexName
+      || name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
   }
 
   /// Paths of the files beside the weights that a copy of the model needs: the tokenizer's and the generation's.
@@ -106,31 +113,5 @@ extension HuggingFaceFolder {
     let name = type == .f16 ? "float16" : type == .bf16 ? "bfloat16" : "float32"
     members[members["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(name)
     return .object(members)
-  }
-
-  private static func write(_ path: String, _ value: JSONValue) throws {
-    try AtomicFile.write(path) { try $0.write(value.fileContents) }
-  }
-
-  /// Moves the finished folder to its place, or its files into the folder that is there: the index last, then the
-  /// removal of weights that are not of this model.
-  private static func replace(_ path: String, with staging: String, weights: Set<String>) throws {
-    if access(path, F_OK) != 0 {
-      guard rename(staging, path) == 0 else { throw AtomicFile.failure("create", path) }
-      AtomicFile.flush(folder: (path as NSString).deletingLastPathComponent)
-      return
-    }
-    let files = try FileManager.default.contentsOfDirectory(atPath: staging)
-    for name in files.sorted(by: { ($0 == indexName ? 1 : 0, $0) < ($1 == indexName ? 1 : 0, $1) }) {
-      if name == ChatTemplateTexts.folderName { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
-      guard rename("\(staging)/\(name)", "\(path)/\(name)") == 0 else {
-        throw AtomicFile.failure("replace", "\(path)/\(name)")
-      }
-    }
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] where !weights.contains(name) {
-      let isShard = name.wholeMatch(of: /model-\d{5}-of-\d{5}\.safetensors/) != nil
-      if isShard || name == weightsName || name == indexName { unlink("\(path)/\(name)") }
-    }
-    AtomicFile.flush(folder: path)
   }
 }

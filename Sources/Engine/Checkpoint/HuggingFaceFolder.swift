@@ -25,22 +25,48 @@ public final class HuggingFaceFolder: WeightSource {
     configuration = try ConfigurationFile(path: "\(path)/config.json")
     let generationPath = "\(path)/generation_config.json"
     generation = has("generation_config.json") ? try ConfigurationFile(path: generationPath) : nil
-    if has(HuggingFaceFolder.weightsName) {
-      let file = try SafetensorsFile(path: "\(path)/\(HuggingFaceFolder.weightsName)")
-      (weights, metadata) = (file, file.metadata)
-    } else if has(HuggingFaceFolder.indexName) {
-      let shards = try ShardedSafetensors(folder: path, index: HuggingFaceFolder.indexName)
-      (weights, metadata) = (shards, shards.metadata)
-    } else {
-      throw HuggingFaceFolder.incomplete(path, lacks: HuggingFaceFolder.weightsName)
+    do {
+      if has(HuggingFaceFolder.weightsName) {
+        let file = try SafetensorsFile(path: "\(path)/\(HuggingFaceFolder.weightsName)")
+        (weights, metadata) = (file, file.metadata)
+      } else if has(HuggingFaceFolder.indexName) {
+        let shards = try ShardedSafetensors(folder: path, index: HuggingFaceFolder.indexName)
+        (weights, metadata) = (shards, shards.metadata)
+      } else {
+        throw HuggingFaceFolder.incomplete(path, lacks: HuggingFaceFolder.weightsName)
+      }
+    } catch {
+      // A form that cannot be read is better named than described.
+      if let method = FileKinds.quantization(configuration) { throw FileKinds.quantized(path, by: method) }
+      throw error
+    }
+  }
+
+  /// Refuses weights beside another `config.json` than the one they were saved with: a save that was cut off, or files of
+  /// two models in one folder.
+  func refuseMixture() throws {
+    let hashes = (weights as? SafetensorsFile).map { [$0] } ?? (weights as? ShardedSafetensors)?.files ?? []
+    let written = Set(hashes.compactMap { $0.metadata[HuggingFaceFolder.settingsHashKey] })
+    guard let first = written.first else { return }
+    let path = "\(path)/config.json"
+    guard written.count == 1, try first == SHA256.hex(ofFile: path) else {
+      throw EngineError(
+        .file,
+        "\(path) is not the one that the weights beside it were saved with: files of two models stand in one folder, or it "
+          + "was edited. Save the model again, or, where the edit was meant, load with ignore_settings = { "
+          + "\"\(HuggingFaceFolder.settingsHashKey)\" }")
     }
   }
 
   public var names: [String] { weights.names }
 
+  public func verify() throws { try weights.verify() }
+
   public func shape(of name: String) -> [Int]? { weights.shape(of: name) }
 
   public func storage(of name: String) -> StoredForm? { weights.storage(of: name) }
+
+  public func releasePages() { weights.releasePages() }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     try weights.read(name, rows: rows, into: destination)

@@ -1,14 +1,15 @@
 import Foundation
 
 extension JSONValue {
-  /// The value as one line of JSON. NaN and infinities, which JSON lacks, become strings.
+  /// The value as one line of JSON. NaN and infinities, which JSON lacks, are written as Python writes and reads them:
+  /// `NaN`, `Infinity`, `-Infinity`.
   public var text: String {
     switch self {
     case .null: "null"
     case .bool(let value): value ? "true" : "false"
     case .integer(let value): String(value)
     case .number(let value):
-      value.isFinite ? "\(value)" : "\"\(value.isNaN ? "nan" : value > 0 ? "inf" : "-inf")\""
+      value.isFinite ? "\(value)" : value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity"
     case .string(let value): jsonQuoted(value)
     case .array(let list): "[" + list.map(\.text).joined(separator: ", ") + "]"
     case .object(let members):

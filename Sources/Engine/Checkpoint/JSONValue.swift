@@ -11,7 +11,7 @@ public enum JSONValue: Sendable, Equatable {
   case object(OrderedDictionary<String, JSONValue>)
 
   /// The kind as an error message names it.
-  var kind: String {
+  public var kind: String {
     switch self {
     case .null: "null"
     case .bool: "a boolean"

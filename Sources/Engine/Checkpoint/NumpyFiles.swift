@@ -3,16 +3,25 @@ enum NumpyFiles {
   /// The one array of a `.npy` file.
   static func load(npy path: String) throws -> Tensor {
     let file = try MappedFile(path: path)
-    return try withExtendedLifetime(file) { try NumpyArray.read(file.bytes, source: path) }
+    let tensor = try withExtendedLifetime(file) { try NumpyArray.read(file.bytes, source: path) }
+    try file.verify()
+    return tensor
   }
 
   /// The arrays of an `.npz` file (`np.savez` or `np.savez_compressed`), in the archive's order.
   static func load(npz path: String) throws -> [(name: String, tensor: Tensor)] {
     let archive = try ZipArchive(path: path)
-    return try archive.entries.filter { $0.name.hasSuffix(".npy") }.map { entry in
+    // A name that stands twice would hide one of its arrays.
+    var seen: Set<String> = []
+    let arrays = try archive.entries.filter { $0.name.hasSuffix(".npy") }.map { entry in
+      guard seen.insert(entry.name).inserted else {
+        throw EngineError(.file, "\(path) is a damaged .npz file: \(entry.name) stands in it twice")
+      }
       let tensor = try archive.withBytes(of: entry) { try NumpyArray.read($0, source: "\(path): \(entry.name)") }
-      return (String(entry.name.dropLast(4)), tensor)
+      return (name: String(entry.name.dropLast(4)), tensor: tensor)
     }
+    try archive.file.verify()
+    return arrays
   }
 
   static func save(npy path: String, _ tensor: Tensor) throws {

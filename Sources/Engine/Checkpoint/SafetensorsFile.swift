@@ -72,6 +72,12 @@ public final class SafetensorsFile: WeightSource {
     guard let typeName = value["dtype"]?.string else { throw fault("has no dtype") }
     guard let type = ScalarType(rawValue: typeName) else {
       let known = ScalarType.allCases.map(\.rawValue).joined(separator: " ")
+      if typeName.hasPrefix("F8") || typeName.hasPrefix("F4") || typeName.hasPrefix("F6") {
+        throw EngineError(
+          .file,
+          "\(path): tensor \(name) has dtype \(typeName): weights quantised to \(typeName.hasPrefix("F8") ? "FP8" : typeName), "
+            + "which are not read (\(known) are); load the model it was made from, or a .gguf file of it")
+      }
       throw EngineError(.file, "\(path): tensor \(name) has dtype \(typeName); \(known) can be read")
     }
     guard let dimensions = value["shape"]?.array, dimensions.count <= 16 else { throw fault("has no usable shape") }
@@ -96,9 +102,13 @@ public final class SafetensorsFile: WeightSource {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  public func verify() throws { try file.verify() }
+
   public func storage(of name: String) -> StoredForm? {
     entries[name].map { StoredForm(type: $0.type.rawValue, bytes: $0.range.count) }
   }
+
+  public func releasePages() { file.releasePages() }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let entry = entries[name] else { throw missing(name) }

@@ -2,8 +2,8 @@ import CKernels
 
 /// Writing of safetensors files.
 public enum Safetensors {
-  /// Writes float32 tensors, in order, and `metadata`. The file appears whole or not at all (`AtomicFile`). What is
-  /// saved because of Ctrl-C must not be `isInterruptible` by it. Throws `.argument` for a name used twice, `.file`
+  /// Writes float32 tensors, in order, and `metadata`. The file appears whole or not at all (`AtomicFile`). Ctrl-C while
+  /// it is written ends it, where it `isInterruptible`; Ctrl-C before does not: what it left may be saved. Throws `.argument` for a name used twice, `.file`
   /// where it cannot be written, `.interrupted`.
   ///
   /// ```swift
@@ -29,11 +29,12 @@ public enum Safetensors {
       throw EngineError(.argument, "cannot write \(path) as \(type.rawValue): weights are written as F32, F16 or BF16")
     }
     let header = try header(of: tensors, type: type, metadata: metadata, path: path)
+    let presses = isInterruptible ? Interrupt.count : nil
     try AtomicFile.write(path) { file in
       try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
       try file.write(header)
       for tensor in tensors {
-        try write(tensor, as: type, to: file, path: path, isInterruptible: isInterruptible)
+        try write(tensor, as: type, to: file, path: path, presses: presses)
       }
     }
   }
@@ -67,7 +68,7 @@ public enum Safetensors {
   private static let stretch = 1 << 20
 
   private static func write(
-    _ tensor: StreamedTensor, as type: ScalarType, to file: borrowing AtomicFile, path: String, isInterruptible: Bool
+    _ tensor: StreamedTensor, as type: ScalarType, to file: borrowing AtomicFile, path: String, presses: Int?
   ) throws {
     let (width, rows, bytes) = try tensor.extent(size: type.size)
     guard bytes > 0 else { return }
@@ -75,7 +76,7 @@ public enum Safetensors {
     let values = try Tensor(uninitialized: [step * width])
     let halves = try Tensor(uninitialized: [type == .f32 ? 0 : (step * width + 1) / 2])
     for start in stride(from: 0, to: rows, by: step) {
-      if isInterruptible { try Interrupt.check() }
+      if let presses, Interrupt.count != presses { throw EngineError(.interrupted, "interrupted") }
       let part = start..<min(rows, start + step), count = part.count * width
       try tensor.fill(part, values.mutablePointer)
       guard type != .f32 else {

@@ -10,6 +10,7 @@ public final class ShardedSafetensors: WeightSource {
   /// The `__metadata__` strings of the first file.
   public let metadata: [String: String]
   private let shards: [String: SafetensorsFile]
+  let files: [SafetensorsFile]
 
   /// Opens the index `name` in `folder` and every shard it names.
   ///
@@ -18,8 +19,8 @@ public final class ShardedSafetensors: WeightSource {
   public init(folder: String, index name: String) throws {
     path = "\(folder)/\(name)"
     let index = try ConfigurationFile(JSONValue(path: path), source: path)
-    let files = try ShardedSafetensors.checkedMap(index)
-    let fileNames = Set(files.values).sorted()
+    let places = try ShardedSafetensors.checkedMap(index)
+    let fileNames = Set(places.values).sorted()
     let absent = fileNames.filter { access("\(folder)/\($0)", F_OK) != 0 }
     guard absent.isEmpty else {
       throw EngineError(
@@ -27,19 +28,18 @@ public final class ShardedSafetensors: WeightSource {
         "\(folder) is not complete: \(absent.count) of \(fileNames.count) weight files are missing "
           + "(\(listed(absent))); \(HuggingFaceCache.remedy(for: folder))")
     }
-    var names: [String] = [], shards: [String: SafetensorsFile] = [:]
-    var metadata: [String: String]?
+    var names: [String] = [], shards: [String: SafetensorsFile] = [:], files: [SafetensorsFile] = []
     for fileName in fileNames {
       let shard = try SafetensorsFile(path: "\(folder)/\(fileName)")
-      if metadata == nil { metadata = shard.metadata }
-      for tensor in shard.names where files[tensor] == fileName {
+      files.append(shard)
+      for tensor in shard.names where places[tensor] == fileName {
         names.append(tensor)
         shards[tensor] = shard
       }
     }
-    self.metadata = metadata ?? [:]
-    let lost = files.keys.filter { shards[$0] == nil }.sorted()
-    if let first = lost.first, let file = files[first] {
+    metadata = files.first?.metadata ?? [:]
+    let lost = places.keys.filter { shards[$0] == nil }.sorted()
+    if let first = lost.first, let file = places[first] {
       let others = lost.dropFirst()
       throw EngineError(
         .file,
@@ -47,7 +47,7 @@ public final class ShardedSafetensors: WeightSource {
           + (others.isEmpty ? "" : " (nor do the shards hold \(others.count) other tensors: \(listed(others)))")
           + "; the index and the shards belong to different models")
     }
-    (self.names, self.shards) = (names, shards)
+    (self.names, self.shards, self.files) = (names, shards, files)
   }
 
   /// The file of each tensor, after the refusal of names that could lead out of the folder.
@@ -80,7 +80,11 @@ public final class ShardedSafetensors: WeightSource {
 
   public func shape(of name: String) -> [Int]? { shards[name]?.shape(of: name) }
 
+  public func verify() throws { for file in files { try file.verify() } }
+
   public func storage(of name: String) -> StoredForm? { shards[name]?.storage(of: name) }
+
+  public func releasePages() { for shard in shards.values { shard.releasePages() } }
 
   public func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
     guard let shard = shards[name] else { throw missing(name) }

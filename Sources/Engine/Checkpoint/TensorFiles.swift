@@ -10,7 +10,7 @@ public enum TensorFiles {
     case "gguf": return try all(of: GGUFFile(path: path))
     case "npz": return try NumpyFiles.load(npz: path)
     case "npy":
-      let name = ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+      let name = stem(of: path)
       return [(name, try NumpyFiles.load(npy: path))]
     case let other: throw unknown(other, path, "read", ["safetensors", "gguf", "npy", "npz"])
     }
@@ -38,10 +38,26 @@ public enum TensorFiles {
     }
   }
 
-  private static func kind(_ path: String) -> String { (path as NSString).pathExtension.lowercased() }
+  /// What a reader of a GGUF file's tensors must know: llama.cpp's converter puts the rows of queries and keys of some
+  /// families in another order, pair by pair for its rotary embedding. nil where all rows stand as in checkpoints.
+  public static func noteOnRows(_ path: String) -> String? {
+    guard kind(path) == "gguf", let file = try? GGUFFile(path: path),
+      let architecture = try? file.string("general.architecture"),
+      let family = try? Family.named(architecture: architecture, source: path), family.ggufInterleavesRotary
+    else { return nil }
+    let permuted = file.names.filter { $0.hasSuffix("attn_q.weight") || $0.hasSuffix("attn_k.weight") }
+    guard let first = permuted.first else { return nil }
+    return "rows of \(permuted.count) query and key weights, such as \(first), stand in llama.cpp's order for "
+      + "architecture \(architecture): row 2 i + j of a head of size d is row i + j d / 2 of the checkpoint; m:weight(name) "
+      + "gives the checkpoint's order"
+  }
+
+  private static func kind(_ path: String) -> String { fileExtension(of: path).lowercased() }
 
   private static func all(of source: some WeightSource) throws -> [(name: String, tensor: Tensor)] {
-    try source.names.map { ($0, try source.tensor($0)) }
+    let tensors = try source.names.map { ($0, try source.tensor($0)) }
+    try source.verify()
+    return tensors
   }
 
   private static func unknown(_ kind: String, _ path: String, _ verb: String, _ known: [String]) -> EngineError {

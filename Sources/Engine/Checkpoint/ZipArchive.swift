@@ -30,6 +30,8 @@ struct ZipArchive {
     guard end >= first else { throw EngineError(.file, "\(path) is not a ZIP file, or it is cut short") }
     let count = try number(end + 10, UInt16.self)
     var place = try number(end + 16, UInt32.self), entries: [Entry] = []
+    // What each part of the file belongs to: bytes that several entries share would unpack to many times the file.
+    var parts = [(start: place, end: end, name: "the directory")]
     for _ in 0..<count {
       guard try number(place, UInt32.self) == 0x0201_4b50 else {
         throw EngineError(.file, "\(path) is a damaged ZIP file: its directory does not hold \(count) entries")
@@ -51,11 +53,16 @@ struct ZipArchive {
       guard start <= bytes.count, compressed <= bytes.count - start,
         method == 0 ? size == compressed : size / 1032 <= compressed
       else { throw EngineError(.file, "\(path) is a damaged ZIP file: entry \(name) has impossible sizes") }
+      parts.append((local, start + compressed, "entry \(name)"))
       entries.append(
         Entry(
           name: name, isDeflated: method == 8, checksum: UInt32(try number(place + 16, UInt32.self)),
           compressed: start..<start + compressed, size: size))
       place += 46 + nameLength + skip
+    }
+    parts.sort { ($0.start, $0.end) < ($1.start, $1.end) }
+    for (first, second) in zip(parts, parts.dropFirst()) where second.start < first.end {
+      throw EngineError(.file, "\(path) is a damaged ZIP file: \(first.name) and \(second.name) overlap")
     }
     self.entries = entries
   }

@@ -13,6 +13,8 @@ public struct GenerationOptions: Sendable {
   public var ignoreEnd = false
   /// Row i of a batch draws as seed + i, so that a batch equals single runs.
   public var seed = 0
+  /// Keeps the logits that each sequence's first new token is drawn from.
+  public var keepsFirstLogits = false
 
   public init() {}
 
@@ -28,13 +30,20 @@ public struct GenerationOptions: Sendable {
   }
 }
 
-public enum FinishReason: String, Sendable { case stop, length, interrupted }
+/// Why a sequence ended: a stop token, a stop string or `onToken`; `maxTokens`; the end of what the model was made for;
+/// Ctrl-C.
+public enum FinishReason: String, Sendable { case stop, length, context, interrupted }
 
 /// What a generation returns for one sequence.
 public struct Completion: Sendable {
-  /// New text, bytes as the tokens spell them.
-  public var text: [UInt8]
-  /// New tokens; the one that stopped the sequence is left out.
-  public var tokens: [Int]
+  /// New text, bytes as the tokens spell them, up to a stop string.
+  public var text: [UInt8] = []
+  /// New tokens whose bytes lie within `text`: the one that stopped the sequence is left out, and of a stop string every
+  /// token that has a byte of it. `text` may go on with the first bytes of such a token.
+  public var tokens: [Int] = []
   public var finish: FinishReason
+  /// `[vocab]`, where they were asked for and the prompt was run.
+  public var firstLogits: Tensor?
+  /// What has to be said: a prompt that is longer than the model's context.
+  public var note: String?
 }

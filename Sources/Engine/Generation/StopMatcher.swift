@@ -25,9 +25,13 @@ struct StopMatcher {
     return (pending, false)
   }
 
-  /// What was held back, when nothing more comes.
-  mutating func flush() -> [UInt8] {
+  /// What was held back, when nothing more comes: up to a stop string that is complete in it. (One that waited for the
+  /// end of a longer one which began before it.)
+  mutating func flush() -> (text: [UInt8], isStopped: Bool) {
     defer { pending = [] }
-    return pending
+    for start in pending.indices where stops.contains(where: { pending[start...].starts(with: $0) }) {
+      return (Array(pending[..<start]), true)
+    }
+    return (pending, false)
   }
 }

@@ -42,14 +42,18 @@ public struct CaptureRequest {
   /// Ignored for `embed` and `final_norm`.
   public let layers: [Int]
   public let positions: PositionSelector
+  /// Heads to take, 0-based, in this order; nil for all and for sites without heads.
+  public let heads: [Int]?
   public let sink: (ActivationRows) throws -> Void
 
   public init(
-    site: Site, layers: [Int], positions: PositionSelector = .all, sink: @escaping (ActivationRows) throws -> Void
+    site: Site, layers: [Int], positions: PositionSelector = .all, heads: [Int]? = nil,
+    sink: @escaping (ActivationRows) throws -> Void
   ) {
     self.site = site
     self.layers = layers
     self.positions = positions
+    self.heads = heads
     self.sink = sink
   }
 }

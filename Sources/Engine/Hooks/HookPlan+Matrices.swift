@@ -10,7 +10,7 @@ extension HookPlan {
       let parts = action.selection.sequences[sequence.index].intersection(sequence.span)
       guard !parts.isEmpty else { continue }
       let matrix = SelectedMatrix(
-        parts: parts, base: base, heads: heads, rows: sequence.span, columns: columns,
+        parts: parts, base: base, heads: action.heads ?? Array(0..<heads), rows: sequence.span, columns: columns,
         window: configuration.layers[layer].window)
       switch action.work {
       case .capture(let sink):
@@ -21,16 +21,27 @@ extension HookPlan {
             shape: selected.shape, pointer: selected.pointer))
       case .edit(let effect, let id):
         let context = context(site, layer, sequence.index, matrix.positions)
-        try edit(effect, matrix, context, id, times: sequence.standsFor)
+        try edit(effect, action, matrix, context, id, times: sequence.standsFor)
+        try requireUsable(matrix.gathered(), after: reports[id]?.kind ?? "an intervention", context)
       }
     }
   }
 
   private func edit(
-    _ effect: Intervention.Effect, _ matrix: SelectedMatrix, _ context: HookContext, _ id: Int, times: Int
+    _ effect: Intervention.Effect, _ action: Action, _ matrix: SelectedMatrix, _ context: HookContext, _ id: Int,
+    times: Int
   ) throws {
     func record(_ rows: Int, _ change: Double) {
       self.record(id, rows: rows * times, change: change * Double(times), times: times)
+    }
+    func patch(_ value: Tensor) {
+      let rows = value.shape[1], width = value.shape[2], slots = matrix.slots.filter { $0 < rows }
+      let change = matrix.edit { head, _, slot, columns, row in
+        guard slot < rows else { return }
+        let source = value.pointer + (head * rows + slot) * width
+        for column in columns where column < width { row[column] = source[column] }
+      }
+      record(slots.count, change)
     }
     switch effect {
     case .mean(let mean):
@@ -39,14 +50,9 @@ extension HookPlan {
         for column in columns { row[column] = value }
       }
       record(matrix.positions.count, change)
-    case .patch(let value):
-      let rows = value.shape[1], width = value.shape[2], slots = matrix.slots.filter { $0 < rows }
-      let change = matrix.edit { head, _, slot, columns, row in
-        guard slot < rows else { return }
-        let source = value.pointer + (head * rows + slot) * width
-        for column in columns where column < width { row[column] = source[column] }
-      }
-      record(slots.count, change)
+    case .patch(let value): patch(value)
+    case .patchEach(let values): patch(values[context.sequence])
+    case .knockout: try hide(action, matrix, context, record)
     case .function(let body):
       guard !isRemoved(id) else { return }
       let selected = try matrix.gathered()
@@ -55,7 +61,7 @@ extension HookPlan {
       }
       try checkAnswer(answer, selected.shape, context)
       let count = matrix.positions.count, width = matrix.columns
-      for head in 0..<matrix.heads {
+      for head in matrix.heads.indices {
         let first = answer.pointer + head * count * width
         try checkRepeats(answer, matrix.parts, context, row: { first + $0 * width }, width: width)
       }
@@ -66,13 +72,40 @@ extension HookPlan {
     case .add, .ablate, .replace: preconditionFailure("refused at registration")
     }
   }
+
+  /// Lets the selected rows attend no more to the positions that `action` hides. Throws where nothing would be left.
+  private func hide(
+    _ action: Action, _ matrix: SelectedMatrix, _ context: HookContext, _ record: (Int, Double) -> Void
+  ) throws {
+    let hidden = action.hidden?.sequences[context.sequence].parts.map(\.range) ?? []
+    var starved: Int?, rows = 0
+    _ = matrix.edit { head, place, _, columns, row in
+      var isHit = false
+      for range in hidden {
+        for column in range.clamped(to: columns) {
+          row[column] = -.infinity
+          isHit = true
+        }
+      }
+      if isHit, head == 0 { rows += 1 }
+      if !columns.contains(where: { row[$0] > -.infinity }) { starved = place }
+    }
+    if let starved {
+      throw EngineError(
+        .position,
+        "knockout leaves position \(context.positions[starved]) of sequence \(context.sequence + 1) nothing to attend to at layer "
+          + "\(context.layer ?? 0): keep at least the position itself")
+    }
+    record(rows, Double(rows))
+  }
 }
 
 /// The selected rows of one sequence's attention matrix.
 private struct SelectedMatrix {
   let parts: [ResolvedPositions.Part]
   let base: UnsafeMutablePointer<Float>
-  let heads: Int
+  /// The heads that are meant.
+  let heads: [Int]
   /// Absolute positions of all rows of the matrix, 0-based.
   let rows: Range<Int>
   let columns: Int
@@ -86,17 +119,17 @@ private struct SelectedMatrix {
   /// `[heads, selected rows, columns]`.
   func gathered() throws -> Tensor {
     let places = parts.flatMap { $0.range.map { $0 - rows.lowerBound } }
-    let tensor = try Tensor(uninitialized: [heads, places.count, columns])
-    for head in 0..<heads {
+    let tensor = try Tensor(uninitialized: [heads.count, places.count, columns])
+    for (at, head) in heads.enumerated() {
       for (i, place) in places.enumerated() {
-        (tensor.mutablePointer + (head * places.count + i) * columns).update(
+        (tensor.mutablePointer + (at * places.count + i) * columns).update(
           from: base + (head * rows.count + place) * columns, count: columns)
       }
     }
     return tensor
   }
 
-  /// Lets `body` change each selected row of each head, given the row's place among the selected ones here, its slot, and
+  /// Lets `body` change each selected row of each head, given the head's place among `heads`, the row's place among the selected ones here, its slot, and
   /// the columns it can see. Returns the sum over selected rows of |change| / |row|, averaged over heads.
   func edit(
     _ body: (
@@ -106,15 +139,17 @@ private struct SelectedMatrix {
     var change = 0.0
     withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { buffer in
       guard let scratch = buffer.baseAddress else { return }
-      for head in 0..<heads {
+      for (at, head) in heads.enumerated() {
         var place = 0
         for part in parts {
           for (position, slot) in zip(part.range, part.slots) {
             let row = base + (head * rows.count + position - rows.lowerBound) * columns
             scratch.update(from: row, count: columns)
             let low = window.map { max(0, position + 1 - $0) } ?? 0
-            body(head, place, slot, low..<position + 1, scratch)
-            change += ck_edit_set(1, columns, row, columns, scratch, 0) / Double(heads)
+            body(at, place, slot, low..<position + 1, scratch)
+            // Of what the row sees: masked scores are -inf, which have no difference.
+            change += ck_edit_set(1, position + 1 - low, row + low, columns, scratch + low, 0) / Double(heads.count)
+            row.update(from: scratch, count: columns)
             place += 1
           }
         }

@@ -7,18 +7,24 @@ extension HookPlan {
     _ site: Site, layer: Int?, _ sequences: [BatchSequence], _ base: UnsafeMutablePointer<Float>, stride: Int
   ) throws {
     let list = actions(site, layer)
-    guard !list.isEmpty, let rowShape = site.rowShape(configuration) else { return }
-    let width = rowShape.reduce(1, *)
+    guard !list.isEmpty, let whole = site.rowShape(configuration) else { return }
     for action in list {
+      let rowShape = action.heads.map { [$0.count, whole[1]] } ?? whole
+      let blocks = action.heads.map { $0.map { $0 * whole[1] } } ?? [0]
       for sequence in sequences {
         let parts = action.selection.sequences[sequence.index].intersection(sequence.span)
         guard !parts.isEmpty else { continue }
         let rows = SelectedRows(
-          site: site, layer: layer, sequence: sequence, parts: parts, rowShape: rowShape, width: width,
-          base: base + sequence.row * stride, stride: stride)
+          site: site, layer: layer, sequence: sequence, parts: parts, rowShape: rowShape, blocks: blocks,
+          isWhole: action.heads == nil, base: base + sequence.row * stride, stride: stride)
         switch action.work {
-        case .capture(let sink): try capture(rows, sink)
-        case .edit(let effect, let id): try edit(effect, action, rows, id)
+        case .capture(let sink):
+          try requireFinite(rows, after: "capturing", wereFinite: false)
+          try capture(rows, sink)
+        case .edit(let effect, let id):
+          let wereFinite = rows.areFinite
+          try edit(effect, action, rows, id)
+          try requireFinite(rows, after: reports[id]?.kind ?? "an intervention", wereFinite: wereFinite)
         }
       }
     }
@@ -32,37 +38,48 @@ extension HookPlan {
           slots: rows.parts.flatMap { Array($0.slots) }, shape: [rows.count] + rows.rowShape, pointer: pointer))
     }
     // Rows that lie together are handed over in place.
-    if rows.parts.count == 1, rows.stride == rows.width { return try handOver(rows.start(rows.parts[0])) }
+    if rows.parts.count == 1, rows.isWhole, rows.stride == rows.width { return try handOver(rows.start(rows.parts[0])) }
     let copy = try rows.gathered()
     try handOver(copy.pointer)
   }
 
   private func edit(_ effect: Intervention.Effect, _ action: Action, _ rows: SelectedRows, _ id: Int) throws {
     var changed = 0, change = 0.0
-    let width = rows.width, stride = rows.stride
-    func eachPart(_ body: (UnsafeMutablePointer<Float>, ResolvedPositions.Part) -> Double) {
+    let width = rows.width, block = rows.blockWidth, stride = rows.stride
+    /// Every stretch of rows, head by head where it is limited to some; `at`: where the head begins in the row.
+    func eachPart(_ body: (_ start: UnsafeMutablePointer<Float>, ResolvedPositions.Part, _ at: Int) -> Double) {
       for part in rows.parts {
         changed += part.count
-        change += body(rows.start(part), part)
+        for (i, offset) in rows.blocks.enumerated() {
+          change += body(rows.start(part) + offset, part, i * block) / Double(rows.blocks.count)
+        }
+      }
+    }
+    /// A direction or mean of the whole row, or one for every head.
+    func values(_ vector: Tensor, _ at: Int) -> UnsafePointer<Float> {
+      vector.pointer + (vector.count == width ? at : 0)
+    }
+    func patch(_ value: Tensor) {
+      eachPart { start, part, at in
+        let count = max(0, min(part.count, value.shape[0] - part.slot))  // generated positions may be beyond the value
+        if at == 0 { changed -= part.count - count }
+        guard count > 0 else { return 0 }
+        return ck_edit_set(count, block, start, stride, value.pointer + part.slot * width + at, width)
       }
     }
     switch effect {
     case .add(_, let coefficient, let scale):
       guard let direction = action.direction else { return }
-      eachPart { ck_edit_add($1.count, width, $0, stride, direction.pointer, coefficient, scale == .relative) }
+      eachPart { ck_edit_add($1.count, block, $0, stride, values(direction, $2), coefficient, scale == .relative) }
     case .ablate:
       guard let direction = action.direction else { return }
-      eachPart { ck_edit_ablate($1.count, width, $0, stride, direction.pointer) }
+      eachPart { ck_edit_ablate($1.count, block, $0, stride, values(direction, $2)) }
     case .mean(let mean):
-      let full = mean.count == width ? mean : try Tensor(repeating: mean.pointer[0], shape: [width])
-      eachPart { ck_edit_set($1.count, width, $0, stride, full.pointer, 0) }
-    case .patch(let value):
-      eachPart { start, part in
-        let count = max(0, min(part.count, value.shape[0] - part.slot))  // generated positions may be beyond the value
-        changed -= part.count - count
-        guard count > 0 else { return 0 }
-        return ck_edit_set(count, width, start, stride, value.pointer + part.slot * width, width)
-      }
+      let full = mean.count > 1 || width == 1 ? mean : try Tensor(repeating: mean.pointer[0], shape: [width])
+      eachPart { ck_edit_set($1.count, block, $0, stride, values(full, $2), 0) }
+    case .patch(let value): patch(value)
+    case .patchEach(let list): patch(list[rows.sequence.index])
+    case .knockout: preconditionFailure("refused at registration")
     case .replace:
       guard let replacement = action.replacement?[rows.sequence.index] else { return }
       for (i, position) in replacement.positions.enumerated()
@@ -78,10 +95,14 @@ extension HookPlan {
       if let answer = try body(context, selected) {
         try checkAnswer(answer, selected.shape, context)
         try checkRepeats(answer, rows.parts, context, row: { answer.pointer + $0 * width }, width: width)
-        var row = 0
-        eachPart { start, part in
-          defer { row += part.count }
-          return ck_edit_set(part.count, width, start, stride, answer.pointer + row * width, width)
+        var first: [Int: Int] = [:], row = 0  // by slot, of which every part has its own
+        for part in rows.parts {
+          first[part.slot] = row
+          row += part.count
+        }
+        eachPart { start, part, at in
+          ck_edit_set(
+            part.count, block, start, stride, answer.pointer + first[part.slot, default: 0] * width + at, width)
         }
       } else {
         changed = rows.count
@@ -146,12 +167,18 @@ struct SelectedRows {
   let sequence: BatchSequence
   /// Selected absolute positions, 0-based.
   let parts: [ResolvedPositions.Part]
+  /// Shape of a selected row: of the heads, where there are only some.
   let rowShape: [Int]
-  let width: Int
+  /// Where in the site's rows the heads begin; 0 for whole rows.
+  let blocks: [Int]
+  let isWhole: Bool
   /// First row of the sequence.
   let base: UnsafeMutablePointer<Float>
   let stride: Int
 
+  /// Values of a selected row, and of one head of it.
+  var width: Int { rowShape.reduce(1, *) }
+  var blockWidth: Int { width / blocks.count }
   var count: Int { parts.reduce(0) { $0 + $1.count } }
   /// 1-based.
   var positions: [Int] { parts.flatMap { $0.range.map { $0 + 1 } } }
@@ -165,7 +192,10 @@ struct SelectedRows {
     var row = 0
     for part in parts {
       for i in 0..<part.count {
-        (tensor.mutablePointer + row * width).update(from: start(part) + i * stride, count: width)
+        for (place, offset) in blocks.enumerated() {
+          (tensor.mutablePointer + row * width + place * blockWidth)
+            .update(from: start(part) + i * stride + offset, count: blockWidth)
+        }
         row += 1
       }
     }

@@ -11,13 +11,17 @@ final class HookPlan {
     let selection: Selection
     /// By sequence of the request.
     let replacement: [ReplacementRows]?
+    /// Heads it is limited to.
+    var heads: [Int]? = nil
+    /// Positions that a knockout hides.
+    var hidden: Selection? = nil
     /// The direction an addition or ablation uses, of unit norm where asked.
     let direction: Tensor?
   }
 
   let configuration: ModelConfiguration
   let prompts: [Prompt]
-  /// One past the last position each sequence can reach.
+  /// One past the last position each sequence can reach; 0 where it does not run.
   private let limits: [Int]
   private let tokenizer: Tokenizer?
   private let list: InterventionList?
@@ -48,10 +52,13 @@ final class HookPlan {
       let layers: [Int?] = capture.site.hasLayer ? capture.layers : [nil]
       for layer in layers {
         try checkPlace(.init(site: capture.site, layer: layer), configuration)
+        try capture.site.check(heads: capture.heads, configuration)
         captured.append(
           (
             index(capture.site, layer, configuration),
-            Action(work: .capture(capture.sink), selection: selection, replacement: nil, direction: nil)
+            Action(
+              work: .capture(capture.sink), selection: selection, replacement: nil, heads: capture.heads,
+              direction: nil)
           ))
       }
     }
@@ -69,19 +76,37 @@ final class HookPlan {
     for (place, action) in captured { actions[place].append(action) }
     self.actions = actions
     var known: Set<ObjectIdentifier> = []
-    growing = actions.joined().map(\.selection).filter { $0.grows && known.insert(ObjectIdentifier($0)).inserted }
+    growing = actions.joined().flatMap { [$0.selection] + ($0.hidden.map { [$0] } ?? []) }.filter {
+      $0.grows && known.insert(ObjectIdentifier($0)).inserted
+    }
     version = list?.version ?? 0
   }
 
   private func prepare(_ entry: InterventionList.Entry) throws -> [(place: Int, action: Action)] {
     let intervention = entry.intervention
     let selection = try select(intervention.positions, intervention.kind)
+    var hidden: Selection?
     let effects = try intervention.effects.map { effect -> (Intervention.Effect, [ReplacementRows]?, Tensor?) in
+      func unitDirection(_ vector: Tensor) throws -> Tensor {
+        let isPerHead = intervention.heads != nil && vector.count > configuration.dHead
+        return try unit(vector, intervention.kind, parts: isPerHead ? vector.count / configuration.dHead : 1)
+      }
       switch effect {
-      case .add(let vector, _, let scale): return (effect, nil, scale == .raw ? vector : try unit(vector, "add"))
-      case .ablate(let vector): return (effect, nil, try unit(vector, "ablate"))
+      case .add(let vector, _, let scale): return (effect, nil, scale == .raw ? vector : try unitDirection(vector))
+      case .ablate(let vector): return (effect, nil, try unitDirection(vector))
       case .patch(let value):
         try checkRows(of: value, intervention, selection)
+        return (effect, nil, nil)
+      case .patchEach(let values):
+        guard values.count == prompts.count else {
+          throw EngineError(
+            .argument,
+            "patch: \(values.count) values were given, one for each sequence, but the run has \(prompts.count)")
+        }
+        for (sequence, value) in values.enumerated() { try checkRows(of: value, intervention, selection, sequence) }
+        return (effect, nil, nil)
+      case .knockout(let target):
+        hidden = try select(target, intervention.kind)
         return (effect, nil, nil)
       case .replace(let make): return (effect, try replacements(intervention, make), nil)
       case .mean, .function: return (effect, nil, nil)
@@ -95,7 +120,8 @@ final class HookPlan {
       return (
         index(place.site, place.layer, configuration),
         Action(
-          work: .edit(effect, id: entry.id), selection: selection, replacement: replacement, direction: direction)
+          work: .edit(effect, id: entry.id), selection: selection, replacement: replacement, heads: intervention.heads,
+          hidden: hidden, direction: direction)
       )
     }
   }
@@ -117,6 +143,7 @@ final class HookPlan {
   ) throws -> [ReplacementRows] {
     let width = intervention.places[0].site.rowShape(configuration)?.reduce(1, *) ?? 0
     return try prompts.enumerated().map { sequence, prompt in
+      guard limits[sequence] > 0 else { return ReplacementRows(positions: [], values: try Tensor.zeros([0])) }
       let rows = try make(sequence, prompt)
       guard rows.values.count == rows.positions.count * width else {
         throw EngineError(
@@ -129,10 +156,13 @@ final class HookPlan {
   }
 
   /// A patch has a row for every selected position of the prompt, or for every one the sequence can reach.
-  private func checkRows(of value: Tensor, _ intervention: Intervention, _ selection: Selection) throws {
+  private func checkRows(
+    of value: Tensor, _ intervention: Intervention, _ selection: Selection, _ only: Int? = nil
+  ) throws {
     let isMatrix = intervention.places[0].site.isAttentionMatrix
     let rows = value.shape[isMatrix ? 1 : 0], width = isMatrix ? value.shape[2] : value.count / max(1, rows)
-    for (sequence, positions) in selection.sequences.enumerated() where !positions.isEmpty {
+    for (sequence, positions) in selection.sequences.enumerated()
+    where !positions.isEmpty && (only == nil || only == sequence) {
       let prompt = 0..<prompts[sequence].tokens.count, first = positions.count(in: prompt)
       let isPromptFirst = positions.intersection(prompt).allSatisfy { $0.slots.upperBound <= first }
       guard rows == positions.count || (rows == first && isPromptFirst) else {
@@ -201,11 +231,17 @@ private func index(_ site: Site, _ layer: Int?, _ configuration: ModelConfigurat
   Site.indices[site, default: 0] * (configuration.layerCount + 1) + (layer ?? configuration.layerCount)
 }
 
-private func unit(_ vector: Tensor, _ what: String) throws -> Tensor {
-  let values = vector.values
-  let norm = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-  guard norm > 0, norm.isFinite else {
-    throw EngineError(.numeric, "\(what): the direction has norm \(norm), so it has no direction")
+/// Unit norm, of each of `parts` pieces by itself.
+private func unit(_ vector: Tensor, _ what: String, parts: Int = 1) throws -> Tensor {
+  var values = vector.values
+  let width = max(1, values.count / parts)
+  for start in stride(from: 0, to: values.count, by: width) {
+    let range = start..<start + width
+    let norm = values[range].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    guard norm > 0, norm.isFinite else {
+      throw EngineError(.numeric, "\(what): the direction has norm \(norm), so it has no direction")
+    }
+    for i in range { values[i] = Float(Double(values[i]) / norm) }
   }
-  return try Tensor(values.map { Float(Double($0) / norm) }, shape: vector.shape)
+  return try Tensor(values, shape: vector.shape)
 }

@@ -36,6 +36,10 @@ public struct Intervention {
     /// The selected rows of every sequence become `[rows, width]`; those of an attention matrix `[heads, rows,
     /// columns]`.
     case patch(Tensor)
+    /// The same with values for each sequence of the run.
+    case patchEach([Tensor])
+    /// Attention scores of the selected rows' positions towards these positions become -inf: no information flows.
+    case knockout(to: PositionSelector)
     /// Rows made per sequence before the run starts.
     case replace((_ sequence: Int, _ prompt: Prompt) throws -> ReplacementRows)
     /// Called once per sequence and forward with the selected rows; nil leaves them.
@@ -49,6 +53,8 @@ public struct Intervention {
   public let positions: PositionSelector
   /// One for all places, or one for each.
   public let effects: [Effect]
+  /// Heads it is limited to, 0-based, in their order; key-value heads at k and v. Rows are then `[heads, dHead]`.
+  public let heads: [Int]?
   /// Whether firing zero times is an error and not a warning.
   public let isStrict: Bool
 
@@ -70,13 +76,15 @@ public struct Intervention {
 
   /// An edit of its own at each place, under one registration.
   public init(
-    kind: String, places: [Place], positions: PositionSelector = .all, effects: [Effect], isStrict: Bool = false
+    kind: String, places: [Place], positions: PositionSelector = .all, heads: [Int]? = nil, effects: [Effect],
+    isStrict: Bool = false
   ) {
     precondition(effects.count == 1 || effects.count == places.count)
     self.kind = kind
     self.places = places
     self.positions = positions
     self.effects = effects
+    self.heads = heads
     self.isStrict = isStrict
   }
 

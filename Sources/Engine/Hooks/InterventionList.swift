@@ -31,6 +31,7 @@ public final class InterventionList {
     for (index, place) in intervention.places.enumerated() {
       try check(intervention, place, intervention.effect(at: index))
     }
+    try intervention.requireFinite()
     let id = nextID
     nextID += 1
     version += 1
@@ -80,33 +81,53 @@ public final class InterventionList {
     _ intervention: Intervention, _ place: Intervention.Place, _ effect: Intervention.Effect
   ) throws {
     try checkPlace(place, configuration)
-    guard let width = place.site.rowShape(configuration)?.reduce(1, *) else {
-      return try checkMatrix(intervention.kind, place, effect)
+    try place.site.check(heads: intervention.heads, configuration)
+    guard var shape = place.site.rowShape(configuration) else {
+      return try checkMatrix(intervention, place, effect)
     }
+    if let heads = intervention.heads { shape[0] = heads.count }
+    let width = shape.reduce(1, *), headWidth = intervention.heads == nil ? width : configuration.dHead
     func checkVector(_ vector: Tensor, _ what: String) throws {
-      guard vector.count == width else {
+      guard vector.count == width || vector.count == headWidth else {
         throw EngineError(
           .shape,
           "\(intervention.kind): the \(what) has shape \(shapeText(vector.shape)), but \(place.site.rawValue) of "
-            + "\(configuration.family) has \(width) values per row")
+            + "\(configuration.family) has \(headWidth) values per \(intervention.heads == nil ? "row" : "head")")
+      }
+    }
+    func checkRows(_ value: Tensor) throws {
+      guard value.rank >= 1, value.count == value.shape[0] * width else {
+        let takes = intervention.heads == nil ? "[rows, \(width)]" : "[rows, \(shape[0]), \(configuration.dHead)]"
+        throw EngineError(
+          .shape,
+          "patch: the value has shape \(shapeText(value.shape)), but \(place.site.rawValue) takes \(takes)")
       }
     }
     switch effect {
     case .add(let vector, _, _), .ablate(let vector): try checkVector(vector, "direction")
     case .mean(let mean): if mean.count != 1 { try checkVector(mean, "mean") }
-    case .patch(let value):
-      guard value.rank >= 1, value.count == value.shape[0] * width else {
-        throw EngineError(
-          .shape,
-          "patch: the value has shape \(shapeText(value.shape)), but \(place.site.rawValue) takes [rows, \(width)]")
-      }
+    case .patch(let value): try checkRows(value)
+    case .patchEach(let values): for value in values { try checkRows(value) }
+    case .knockout:
+      throw EngineError(.site, "knockout acts on attn_scores, not on \(place.site.rawValue)")
     case .replace, .function: break
     }
   }
 
   /// What can act on scores and patterns: rows there are as wide as the text is long.
-  private func checkMatrix(_ kind: String, _ place: Intervention.Place, _ effect: Intervention.Effect) throws {
-    let site = place.site.rawValue, heads = configuration.headCount
+  private func checkMatrix(
+    _ intervention: Intervention, _ place: Intervention.Place, _ effect: Intervention.Effect
+  ) throws {
+    let kind = intervention.kind, site = place.site.rawValue
+    let heads = intervention.heads?.count ?? configuration.headCount
+    func checkRows(_ value: Tensor) throws {
+      guard value.rank == 3, value.shape[0] == heads else {
+        throw EngineError(
+          .shape,
+          "patch: the value has shape \(shapeText(value.shape)), but \(site) takes [heads = \(heads), rows, columns], as "
+            + "a capture of it gives")
+      }
+    }
     switch effect {
     case .function: break
     case .mean(let mean):
@@ -116,14 +137,10 @@ public final class InterventionList {
           "\(kind) at \(site) takes one number (mean = 0 takes attention away): rows there are as wide as the text is "
             + "long; m:patch sets them to another run's")
       }
-    case .patch(let value):
-      guard value.rank == 3, value.shape[0] == heads else {
-        throw EngineError(
-          .shape,
-          "patch: the value has shape \(shapeText(value.shape)), but \(site) takes [heads = \(heads), rows, columns], as "
-            + "a capture of it gives")
-      }
-    case .add, .ablate, .replace:
+    case .patch(let value): try checkRows(value)
+    case .patchEach(let values): for value in values { try checkRows(value) }
+    case .knockout where place.site == .attnScores: break
+    case .add, .ablate, .replace, .knockout:
       throw EngineError(.site, "\(kind) cannot edit \(site); use a hook function there")
     }
   }

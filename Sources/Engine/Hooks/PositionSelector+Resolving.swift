@@ -18,6 +18,13 @@ extension PositionSelector {
       let low = try from.map { try PositionSelector.bound($0, length) } ?? 0
       let high = try to.map { try PositionSelector.bound($0, length) } ?? limit - 1
       return ResolvedPositions(max(0, low)..<max(max(0, low), min(high + 1, limit)))
+    case .computed(let function):
+      let answer = try function.positions(prompt.tokens)
+      if case .computed = answer { throw EngineError(.position, "pos: a function may not answer with a function") }
+      if case .match = answer {
+        throw EngineError(.position, "pos: a function answers with positions, not with { match = }")
+      }
+      return try answer.resolve(prompt, limit: limit, tokenizer: tokenizer)
     case .match(let text):
       let needle = try PositionSelector.needle(text)
       return ResolvedPositions(try SequenceText(prompt, tokenizer: tokenizer).tokens(covering: needle))
@@ -53,6 +60,7 @@ extension PositionSelector {
     case .list(let list):
       "{" + list.prefix(6).map(String.init).joined(separator: ", ") + (list.count > 6 ? ", ...}" : "}")
     case .range(let from, let to): "{from = \(from.map(String.init) ?? "start"), to = \(to.map(String.init) ?? "end")}"
+    case .computed: "function"
     case .match(let text): "{match = \"\(text)\"}"
     }
   }

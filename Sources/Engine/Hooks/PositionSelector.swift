@@ -12,4 +12,15 @@ public enum PositionSelector: Equatable, Sendable {
   case range(from: Int?, to: Int?)
   /// Every token that covers any part of an occurrence of this text, in the prompt or in what is generated.
   case match(String)
+  /// What a function of the prompt's tokens says, sequence by sequence.
+  case computed(PositionFunction)
+}
+
+/// Positions that follow from a prompt's tokens.
+public final class PositionFunction: Equatable, @unchecked Sendable {
+  let positions: (_ tokens: [Int]) throws -> PositionSelector
+
+  public init(_ positions: @escaping (_ tokens: [Int]) throws -> PositionSelector) { self.positions = positions }
+
+  public static func == (left: PositionFunction, right: PositionFunction) -> Bool { left === right }
 }

@@ -14,11 +14,15 @@ final class Selection {
     if case .match(let wanted) = selector {
       let needle = try PositionSelector.needle(wanted)
       self.needle = needle
-      sequences = try prompts.indices.map { ResolvedPositions(try text($0).tokens(covering: needle)) }
+      sequences = try prompts.indices.map { sequence in
+        try limits[sequence] == 0 ? ResolvedPositions([]) : ResolvedPositions(text(sequence).tokens(covering: needle))
+      }
       searched = try prompts.indices.map { try text($0).bytes.count }
     } else {
       needle = nil
-      sequences = try zip(prompts, limits).map { try selector.resolve($0, limit: $1, tokenizer: nil) }
+      sequences = try zip(prompts, limits).map { prompt, limit in
+        try limit == 0 ? ResolvedPositions([]) : selector.resolve(prompt, limit: limit, tokenizer: nil)
+      }
     }
   }
 

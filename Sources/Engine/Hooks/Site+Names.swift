@@ -43,5 +43,31 @@ extension Site {
     }
   }
 
+  /// Heads at this site: key-value heads at k and v; nil where there are none.
+  public func heads(_ c: ModelConfiguration) -> Int? {
+    switch self {
+    case .q, .z, .attnScores, .pattern: c.headCount
+    case .k, .v: c.kvHeadCount
+    default: nil
+    }
+  }
+
+  /// Refuses heads at a site without, and heads out of range or listed twice. Throws `.site` or `.argument`.
+  func check(heads: [Int]?, _ c: ModelConfiguration) throws {
+    guard let heads else { return }
+    guard let count = self.heads(c) else {
+      throw EngineError(.site, "\(rawValue) has no heads; q, k, v, z, attn_scores and pattern have")
+    }
+    guard !heads.isEmpty else { throw EngineError(.argument, "heads: the list is empty") }
+    for head in heads where !(0..<count).contains(head) {
+      let isShared = count < c.headCount
+      throw EngineError(
+        .argument,
+        "head \(head) is out of range: \(rawValue) has \(isShared ? "key-value " : "")heads 0 to \(count - 1)"
+          + (isShared ? ", each for \(c.headCount / count) query heads" : ""))
+    }
+    guard Set(heads).count == heads.count else { throw EngineError(.argument, "heads: a head is listed twice") }
+  }
+
   static let indices: [Site: Int] = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
 }

@@ -9,6 +9,8 @@ final class FirstError: @unchecked Sendable {
     do { try body() } catch { lock.withLock { self.error = self.error ?? error } }
   }
 
+  var isSet: Bool { lock.withLock { error != nil } }
+
   func rethrow() throws {
     if let error = lock.withLock({ error }) { throw error }
   }

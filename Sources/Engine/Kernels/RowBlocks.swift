@@ -19,7 +19,8 @@ struct RowBlocks {
 
   /// Calls `body` with a block's rows and a range of its strips, for all of them; `strips` gives how many a number of
   /// rows has. Small work stays on the caller's thread, since handing it out would take longer.
-  func forEachStrip(of strips: (Int) -> Int, isSmall: Bool, _ body: (_ rows: Range<Int>, _ strips: Range<Int>) -> Void) {
+  func forEachStrip(of strips: (Int) -> Int, isSmall: Bool, _ body: (_ rows: Range<Int>, _ strips: Range<Int>) -> Void)
+  {
     guard !isSmall else {
       for block in 0..<count { body(self[block], 0..<strips(self[block].count)) }
       return

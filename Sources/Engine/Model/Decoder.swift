@@ -8,8 +8,7 @@ final class Decoder {
   private(set) var configuration: ModelConfiguration
   let weights: DecoderWeights
   let workspace: ActivationBuffers
-  /// Of each layer; layers with the same rotary embedding share one.
-  let tables: [RotaryTable?]
+  let rotaryTables: RotaryTables
   /// Low-rank updates of all attached adapters, by layer and matrix; empty where there are none.
   private var updates: [[LowRankUpdate]] = []
   /// Drops inputs of adapters while they are trained.
@@ -21,11 +20,7 @@ final class Decoder {
     self.weights = weights
     configuration = weights.source.configuration
     workspace = ActivationBuffers(configuration)
-    var known: [Rotary: RotaryTable] = [:]
-    for rotary in configuration.layers.compactMap(\.rotary) where known[rotary] == nil {
-      known[rotary] = RotaryTable(rotary)
-    }
-    tables = configuration.layers.map { $0.rotary.flatMap { known[$0] } }
+    rotaryTables = RotaryTables(configuration)
   }
 
   /// Updates of a block's matrix, in the order of their adapters.
@@ -64,12 +59,10 @@ final class Decoder {
     defer { isRunning = false }
     try w.reserve(rows)
     try record?.reserve(rows)
-    var furthest = 0
     for sequence in sequences {
       for (i, position) in sequence.span.enumerated() { w.positions[sequence.row + i] = Int32(position) }
-      furthest = max(furthest, sequence.span.upperBound)
     }
-    for table in tables { table?.grow(to: furthest) }
+    rotaryTables.prepare(sequences)
     if let start {
       for sequence in sequences { start.copy(sequence, into: w.stream) }
     } else {
@@ -169,7 +162,7 @@ final class Decoder {
     try plan?.visit(.v, layer: layer, sequences, values, stride: width)
     if c.isParallel { norm(w.stream, block.mlpNorm, into: w.normed, rows: rows) }  // before attention joins the stream
     record?.save(.unnormed, w.queryKeyValue, rows: rows)
-    rotate(layer, rows)
+    rotaryTables.forEachRun(layer: layer, rows: rows, sequences, positions: w.positions) { rotate(layer, $0) }
     record?.save(.queryKeyValue, w.queryKeyValue, rows: rows)
     for sequence in sequences {
       for cache in [sequence.cache] + sequence.followers {
@@ -197,14 +190,14 @@ final class Decoder {
   }
 
   /// QK-norm where the family has it, then rotary, on queries and keys in place.
-  private func rotate(_ layer: Int, _ rows: Int) {
+  private func rotate(_ layer: Int, _ run: RotaryRun) {
     let w = workspace, c = configuration, block = weights.blocks[layer]
-    let table = tables[layer]
+    let table = run.table
     guard table != nil || c.queryKeyNorm else { return }
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
     let epsilon = Float(c.normEpsilon)
-    parallelRanges(rows, minimum: 16) { range in
-      let queries = w.queryKeyValue + range.lowerBound * width, keys = queries + qWidth
+    parallelRanges(run.rows.count, minimum: 16) { range in
+      let queries = w.queryKeyValue + (run.rows.lowerBound + range.lowerBound) * width, keys = queries + qWidth
       if let weight = block.queryNorm?.weight {
         for row in 0..<range.count {
           let start = queries + row * width
@@ -218,7 +211,7 @@ final class Decoder {
         }
       }
       guard let table else { return }
-      let positions = w.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
+      let positions = run.positions + range.lowerBound, cosines = table.cosines, sines = table.sines
       ck_rotary(range.count, c.headCount, c.dHead, table.dimensions, queries, width, positions, cosines, sines)
       ck_rotary(range.count, c.kvHeadCount, c.dHead, table.dimensions, keys, width, positions, cosines, sines)
     }
@@ -319,16 +312,21 @@ final class Decoder {
   /// Logits `[selected.count, vocabulary]` of some rows of the last forward pass.
   /// `isNormed` says that `finalNorm(rows:_:plan:)` has run.
   func logits(of selected: [Int], isNormed: Bool, into target: UnsafeMutablePointer<Float>) throws {
-    let w = workspace, c = configuration, d = c.dModel
-    let matrix = try weights.unembedding()
+    let w = workspace, d = configuration.dModel
     let source = isNormed ? w.normed : w.stream
     let gathered = UnsafeMutablePointer<Float>.allocate(capacity: selected.count * d)
     defer { gathered.deallocate() }
     for (i, row) in selected.enumerated() { (gathered + i * d).update(from: source + row * d, count: d) }
     if !isNormed { norm(gathered, weights.finalNorm, into: gathered, rows: selected.count) }
-    matrix.multiply(gathered, rows: selected.count, ldx: d, into: target, ldy: c.vocabularySize)
+    try unembed(gathered, rows: selected.count, into: target)
+  }
+
+  /// Logits `[rows, vocabulary]` of rows `[rows, dModel]` that have been through the final norm.
+  func unembed(_ normed: UnsafePointer<Float>, rows: Int, into target: UnsafeMutablePointer<Float>) throws {
+    let c = configuration
+    try weights.unembedding().multiply(normed, rows: rows, ldx: c.dModel, into: target, ldy: c.vocabularySize)
     if let cap = c.logitSoftCap {
-      parallelRanges(selected.count * c.vocabularySize, minimum: 1 << 14) { range in
+      parallelRanges(rows * c.vocabularySize, minimum: 1 << 14) { range in
         ck_soft_cap(range.count, target + range.lowerBound, Float(cap))
       }
     }

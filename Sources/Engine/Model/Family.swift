@@ -33,9 +33,6 @@ struct Family: Sendable {
     _ name: String, _ source: String, _ what: String, _ known: [String], _ matches: (Family) -> Bool
   ) throws -> Family {
     if let family = all.first(where: matches) { return family }
-    throw EngineError(
-      .file,
-      "\(source) has \(what) \(name), which is not supported (supported: \(known.joined(separator: ", ")))"
-        + suggestion(for: name, in: known))
+    throw FileKinds.unsupported(name, what: what, source: source, known: known)
   }
 }

@@ -12,6 +12,8 @@ final class KeyValueCache {
   private let heads: Int
   private let layers: Int
   private let headFloats: Int
+  private let allocation: UnsafeMutableRawPointer
+  /// Aligned to a cache line.
   private let memory: UnsafeMutablePointer<Float>
 
   /// With `layers` 1 the storage serves one layer after the other: enough for a run that keeps no cache.
@@ -22,15 +24,16 @@ final class KeyValueCache {
     self.layers = layers
     headFloats = capacity * (dHead + (dHead + 15) / 16 * 16)
     let bytes = headFloats * heads * layers * MemoryLayout<Float>.stride
-    guard bytes <= TensorMemory.budget, let raw = calloc(1, bytes) else {
+    guard bytes <= TensorMemory.budget, let raw = calloc(1, bytes + 64) else {
       throw EngineError(
         .memory,
         "a cache of \(positions) positions needs \(byteText(bytes)); the budget is \(byteText(TensorMemory.budget))")
     }
-    memory = raw.bindMemory(to: Float.self, capacity: headFloats * heads * layers)
+    allocation = raw
+    memory = raw.alignedUp(toMultipleOf: 64).bindMemory(to: Float.self, capacity: headFloats * heads * layers)
   }
 
-  deinit { free(memory) }
+  deinit { free(allocation) }
 
   var byteCount: Int { headFloats * heads * layers * MemoryLayout<Float>.stride }
 

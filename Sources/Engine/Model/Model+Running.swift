@@ -13,7 +13,8 @@ public struct RunResult: Sendable {
 /// Logits of an unedited model at the rows of some texts that matter, `[rows, vocab]` each.
 public struct LogitsReference: Sendable {
   public let prompts: [Prompt]
-  public let scoredFrom: [Int]
+  /// For each the 0-based rows that are kept.
+  public let rows: [Range<Int>]
   public let logits: [Tensor]
 }
 
@@ -68,6 +69,7 @@ extension Model {
         }
       case .last: try lastLogits(sequences, isNormed: isNormed) { results[$0].logits!.mutablePointer }
       }
+      for index in range where logits != .none { try requireNumbers(results[index].logits!, prompt: index) }
       progress?(range.upperBound)
     }
     return results
@@ -110,6 +112,7 @@ extension Model {
             let row = buffer.pointer + i * vocabulary
             sum += ck_log_sum_exp(vocabulary, row) - Double(row[tokens[index]])
           }
+          if !sum.isFinite { throw nonfinite("the log-likelihoods of prompt \(sequence.index + 1)") }
         }
         results.append((sum, max(0, tokens.count - first)))
       }
@@ -118,37 +121,39 @@ extension Model {
     return results
   }
 
-  /// The model's predictions as it is, without interventions, for rows that matter: those that predict tokens from
-  /// 0-based index `scoredFrom[i]` on, and the one after the last token.
-  public func reference(_ prompts: [Prompt], scoredFrom: [Int]) throws -> LogitsReference {
-    try check(prompts)
-    let logits = try zip(prompts, scoredFrom).map { prompt, first in
-      try rowLogits(prompt, Array(max(0, first - 1)..<prompt.tokens.count), intervening: false)
+  /// The model's predictions as it is, without interventions, for rows that matter: those that predict scored tokens,
+  /// and the one after the last token, unless that is the end of a turn or a text.
+  public func reference(_ examples: [SupervisedExample]) throws -> LogitsReference {
+    try check(examples.map(\.prompt))
+    let rows = examples.map { example in
+      let count = example.prompt.tokens.count
+      return max(0, example.scoredFrom - 1)..<(example.hasEndToken ? count - 1 : count)
     }
-    return LogitsReference(prompts: prompts, scoredFrom: scoredFrom, logits: logits)
+    let logits = try zip(examples, rows).map { try rowLogits($0.prompt, Array($1), intervening: false) }
+    return LogitsReference(prompts: examples.map(\.prompt), rows: rows, logits: logits)
   }
 
   /// How far the interventions move the predictions from a reference, and how well they still predict its texts.
   public func divergence(from reference: LogitsReference) throws -> [Divergence] {
     let vocabulary = configuration.vocabularySize
     return try reference.prompts.indices.map { i in
-      let prompt = reference.prompts[i], clean = reference.logits[i], count = clean.shape[0]
-      let first = prompt.tokens.count - count
-      let edited = try rowLogits(prompt, Array(first..<prompt.tokens.count), intervening: true)
-      var rows = [(kl: Double, nll: Double)](repeating: (0, 0), count: count)
-      rows.withUnsafeMutableBufferPointer { rows in
-        nonisolated(unsafe) let target = rows.baseAddress!
-        parallel(count) { row in
+      let prompt = reference.prompts[i], clean = reference.logits[i], rows = reference.rows[i]
+      let edited = try rowLogits(prompt, Array(rows), intervening: true)
+      var values = [(kl: Double, nll: Double)](repeating: (0, 0), count: rows.count)
+      values.withUnsafeMutableBufferPointer { values in
+        nonisolated(unsafe) let target = values.baseAddress!
+        parallel(rows.count) { row in
           let p = clean.pointer + row * vocabulary, q = edited.pointer + row * vocabulary
           target[row].kl = ck_divergence(vocabulary, p, q)
-          let next = first + row + 1
+          let next = rows.lowerBound + row + 1
           if next < prompt.tokens.count {
             target[row].nll = ck_log_sum_exp(vocabulary, q) - Double(q[prompt.tokens[next]])
           }
         }
       }
       return Divergence(
-        sum: rows.reduce(0) { $0 + $1.kl }, rows: count, nll: rows.reduce(0) { $0 + $1.nll }, tokens: count - 1)
+        sum: values.reduce(0) { $0 + $1.kl }, rows: rows.count, nll: values.reduce(0) { $0 + $1.nll },
+        tokens: min(rows.upperBound, prompt.tokens.count - 1) - rows.lowerBound)
     }
   }
 
@@ -158,7 +163,28 @@ extension Model {
       _, sequences, isNormed in
       try decoder.logits(of: rows.map { sequences[0].row + $0 }, isNormed: isNormed, into: tensor.mutablePointer)
     }
+    try requireNumbers(tensor, prompt: 0)
     return tensor
+  }
+
+  private func requireNumbers(_ logits: Tensor, prompt: Int) throws {
+    if ck_first_nonfinite_row(1, logits.count, logits.pointer, logits.count) == 0 {
+      throw nonfinite("some of the logits of prompt \(prompt + 1)")
+    }
+  }
+
+  /// For results that are NaN or infinite: what can have made them so.
+  func nonfinite(_ what: String) -> EngineError {
+    let edits = interventions.entries.prefix(6).map { entry in
+      let place = entry.intervention.places[0]
+      return "\(entry.intervention.kind) at \(place.site.rawValue)\(place.layer.map { " of layer \($0)" } ?? "")"
+    }
+    return EngineError(
+      .numeric,
+      "\(what) are no finite numbers; "
+        + (edits.isEmpty
+          ? "the weights of \(name) are damaged, or its activations go beyond float32"
+          : "an intervention (\(edits.joined(separator: ", "))) or damaged weights took them beyond float32"))
   }
 
   /// Runs prompts batch by batch and lets `body` read logits before the workspace is reused.
@@ -200,6 +226,9 @@ extension Model {
   /// Tokens of some prompts to compute once: those that all begin with, unless they are few or hooks tell them apart.
   func sharedPrefix(_ prompts: [Prompt], _ range: Range<Int>, _ plan: HookPlan?) -> Int {
     guard range.count > 1 else { return 0 }
+    // Where frequencies depend on a sequence's length, a beginning alone turns in another way.
+    let longest = range.lazy.map { prompts[$0].tokens.count }.max() ?? 0
+    guard configuration.layers.allSatisfy({ $0.rotary?.isFixed(upTo: longest) != false }) else { return 0 }
     let length = sharedPrefixLength(prompts[range])
     guard length >= Model.leastSharedPrefix, plan?.allowsSharedPrefix(length, of: range) != false else { return 0 }
     return length

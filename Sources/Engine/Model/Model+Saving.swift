@@ -34,7 +34,13 @@ extension Model {
     // in few tensors.
     try HuggingFaceFolder.write(
       folder, configuration: .object(settings),
-      tensors: try layout.names.map { try layout.streamed($0, as: source.wholeName($0)) }, as: type,
+      tensors: try layout.names.map { name in
+        let tensor = try layout.streamed(name, as: source.wholeName(name))
+        return StreamedTensor(name: tensor.name, shape: tensor.shape) {
+          try tensor.fill($0, $1)
+          try source.weights.verify()
+        }
+      }, as: type,
       companions: source.companions, files: files,
       metadata: ["model_hash": baseHash, "model_ancestors": ancestors.joined(separator: ",")])
   }

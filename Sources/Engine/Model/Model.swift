@@ -32,6 +32,8 @@ public final class Model: @unchecked Sendable {
   let givenTemplate: ChatTemplate?
   /// How weights are kept for products.
   public var precision: WeightPrecision { decoder.weights.precision }
+  /// What a reader should know of how its file was taken: the language part of a larger model, a head of its own.
+  public let notes: [String]
   /// Ids that end a generation: eos, and the template's end of turn.
   public let stopTokens: [Int]
   public let interventions: InterventionList
@@ -49,8 +51,9 @@ public final class Model: @unchecked Sendable {
   ) throws {
     self.ancestors = ancestors ?? Model.savedAncestors(source.folder)
     self.givenTemplate = givenTemplate
-    self.name = name
+    self.name = name.printable
     path = source.path
+    notes = source.notes
     baseHash = try hash ?? Fingerprint.ofModel(source.path)
     self.hash = baseHash
     configuration = source.configuration
@@ -121,22 +124,29 @@ public final class Model: @unchecked Sendable {
 
   /// Loads a `.gguf` file or a Hugging Face folder (`config.json`, safetensors files).
   /// `template`: a built-in chat template's name, or the text of one in Jinja, in place of the model's own.
-  /// Throws `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
+  /// `ignoring`: settings of the file that are passed over although they are not known. Throws `.numeric` for weights with
+  /// values that are no numbers, `.missing` for a wrong path, `.file` for a damaged or unsupported one, `.argument` for quantised weights
   /// where the file has none, `.template`, `.memory`.
   public static func load(
-    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil
+    path: String, name: String? = nil, precision: WeightPrecision = .f32, template: String? = nil,
+    ignoring: Set<String> = []
   ) throws -> Model {
-    let source = try ModelSource(path: path)
+    let source = try ModelSource(path: path, ignoring: ignoring)
     if precision == .native, source.gguf == nil {
       throw EngineError(
         .argument, "\(path) is a folder without quantised weights: native is for .gguf files; use f32 or bf16")
     }
-    let url = URL(fileURLWithPath: path)
-    let fallback = source.gguf == nil ? url.lastPathComponent : url.deletingPathExtension().lastPathComponent
+    let fallback = source.gguf == nil ? folderName(of: path) : SplitGGUF.modelName(path)
     let given = try template.map { try ChatTemplate.named($0, tokenizer: try? source.tokenizer()) }
-    return try Model(
-      source: source, name: name ?? fallback, weights: try DecoderWeights(source, precision: precision), template: given
-    )
+    do {
+      let weights = try DecoderWeights(source, precision: precision)
+      let model = try Model(source: source, name: name ?? fallback, weights: weights, template: given)
+      try source.weights.verify()
+      return model
+    } catch {
+      try source.weights.verify()  // a file that changed meanwhile explains whatever went wrong
+      throw error
+    }
   }
 
   /// Tokens of a text. With `chat`, the text becomes one user turn of `template`, else of the model's own, with the
@@ -176,9 +186,12 @@ public final class Model: @unchecked Sendable {
     return try template.render(messages, generationPrompt: generationPrompt, variables: variables)
   }
 
-  /// Tokens of a rendered conversation.
+  /// Tokens of a rendered conversation. Without `special` the contents of messages are plain text; what the template
+  /// prints around them is read as it is meant.
   public func prompt(rendered: RenderedChat, bos: BOSPolicy = .automatic, special: Bool = true) throws -> Prompt {
-    let encoding = try requireTokenizer().encode(rendered.text, bos: bos, special: special)
+    let contents = special ? [] : rendered.contentPieces
+    let encoding = try requireTokenizer().encode(
+      rendered.text, bos: bos, special: special || contents != nil, plain: contents ?? [])
     return Prompt(
       tokens: encoding.ids, text: rendered.text, spans: encoding.spans, contentSpans: rendered.contentSpans)
   }
@@ -244,7 +257,12 @@ public final class Model: @unchecked Sendable {
     }
     isRunning = true
     defer { isRunning = false }
-    return try body()
+    // Embeddings are read from the file as they are needed.
+    let weights = decoder.weights.source.weights
+    try weights.verify()
+    let result = try body()
+    try weights.verify()
+    return result
   }
 
   /// Throws `.argument` where a token id stands for another text in `other`.
@@ -264,18 +282,25 @@ public final class Model: @unchecked Sendable {
     }
   }
 
-  /// Refuses empty batches, empty prompts and prompts beyond the context.
-  func check(_ prompts: [Prompt], newTokens: Int = 0) throws {
+  /// Refuses empty batches, empty prompts, token ids out of range and prompts beyond the context.
+  /// `first`: the 0-based place of the first one in what the caller was given.
+  public func check(_ prompts: [Prompt], first: Int = 0) throws {
+    try checkTokens(of: prompts)
+    for (i, prompt) in prompts.enumerated() where prompt.tokens.count > configuration.contextLength {
+      throw EngineError(.argument, tooLong(first + i, prompt.tokens.count) + "; shorten it or leave it out")
+    }
+  }
+
+  /// `prompt 3 has 300 tokens; llama was made for 256`.
+  func tooLong(_ index: Int, _ count: Int) -> String {
+    "prompt \(index + 1) has \(count) tokens; \(name) was made for \(configuration.contextLength)"
+  }
+
+  /// Refuses empty batches, empty prompts and token ids out of range.
+  func checkTokens(of prompts: [Prompt]) throws {
     guard !prompts.isEmpty else { throw EngineError(.argument, "there are no prompts to run") }
     for (i, prompt) in prompts.enumerated() {
       guard !prompt.tokens.isEmpty else { throw EngineError(.argument, "prompt \(i + 1) has no tokens") }
-      guard prompt.tokens.count + newTokens <= configuration.contextLength else {
-        let more = newTokens > 0 ? " and \(newTokens) new ones" : ""
-        throw EngineError(
-          .argument,
-          "prompt \(i + 1) has \(prompt.tokens.count) tokens\(more); \(name) was made for \(configuration.contextLength)"
-        )
-      }
       for token in prompt.tokens where !(0..<configuration.vocabularySize).contains(token) {
         throw outOfRange(token)
       }

@@ -11,7 +11,7 @@ extension ModelConfiguration {
       "hidden_size": .integer(dModel), "intermediate_size": .integer(dMLP), "num_hidden_layers": .integer(layerCount),
       "num_attention_heads": .integer(headCount), "num_key_value_heads": .integer(kvHeadCount),
       "head_dim": .integer(dHead), "vocab_size": .integer(vocabularySize),
-      "max_position_embeddings": .integer(contextLength), "hidden_act": activation.setting,
+      "max_position_embeddings": .integer(statedContext ?? contextLength), "hidden_act": activation.setting,
       "rms_norm_eps": .number(normEpsilon), "tie_word_embeddings": .bool(tiedEmbedding),
     ]
     return settings.with((layers.first { $0.window == nil } ?? layers.first)?.rotary?.settings ?? [:])
@@ -42,6 +42,20 @@ extension Rotary {
     let rule: ModelSettings? =
       switch scaling {
       case .none, .divisors: nil
+      case .dynamic(let factor, _): ["rope_type": .string("dynamic"), "factor": .number(factor)]
+      case .yarn(let yarn):
+        [
+          "rope_type": .string("yarn"), "factor": .number(yarn.factor), "beta_fast": .number(yarn.fast),
+          "beta_slow": .number(yarn.slow), "truncate": .bool(yarn.truncates),
+          "attention_factor": .number(yarn.magnitude),
+          "original_max_position_embeddings": .integer(yarn.originalContext),
+        ]
+      case .longrope(let rule):
+        [
+          "rope_type": .string("longrope"), "short_factor": .array(rule.short.map { .number(Double($0)) }),
+          "long_factor": .array(rule.long.map { .number(Double($0)) }), "attention_factor": .number(rule.magnitude),
+          "factor": .number(rule.factor),
+        ]
       case .linear(let factor): ["rope_type": .string("linear"), "factor": .number(factor)]
       case .llama3(let factor, let low, let high, let originalContext):
         [
@@ -49,13 +63,18 @@ extension Rotary {
           "high_freq_factor": .number(high), "original_max_position_embeddings": .integer(originalContext),
         ]
       }
-    return ["rope_theta": .number(base), "rope_scaling": rule.map { .object($0) } ?? .null]
+    var settings: ModelSettings = ["rope_theta": .number(base), "rope_scaling": rule.map { .object($0) } ?? .null]
+    if case .longrope(let rule) = scaling {
+      settings["original_max_position_embeddings"] = .integer(rule.originalContext)
+    }
+    return settings
   }
 
   /// The same rotary embedding by a rule that `config.json` can state: divisors, which GGUF has in its place, are those
   /// of Llama 3.1's rule for some length of context. nil where they are not.
   var stated: Rotary? {
-    guard case .divisors(let divisors) = scaling else { return self }
+    guard case .divisors(let divisors, let factor) = scaling else { return self }
+    guard factor == 1 else { return nil }
     let own = frequencies
     for power in 5...20 {
       var rotary = self

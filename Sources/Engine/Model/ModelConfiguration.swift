@@ -30,7 +30,10 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var dHead: Int
   public var dMLP: Int
   public var vocabularySize: Int
+  /// Positions it can run over, scaled rotary embeddings taken into account.
   public var contextLength: Int
+  /// `max_position_embeddings`, where that is another number: the context before scaling.
+  public var statedContext: Int?
   public var norm = Norm.rms
   public var normEpsilon: Double
   public var layers: [Layer]
@@ -62,6 +65,12 @@ public struct ModelConfiguration: Sendable, Equatable {
     var copy = self
     copy[keyPath: path] = value
     return copy
+  }
+
+  /// Takes the context from a rotary embedding: scaled, it goes further than the file states.
+  mutating func extendContext(by rotary: Rotary) {
+    let stated = statedContext ?? contextLength, context = rotary.context(stated: stated)
+    (contextLength, statedContext) = (context, context == stated ? nil : stated)
   }
 
   /// Refuses sizes that are absent, absurd or do not fit each other.

@@ -49,8 +49,8 @@ public struct ModelInspection: Sendable {
       architecture = nil
       settings = file.metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }
     } else {
-      let file = try GGUFFile(path: path)
-      source = file
+      let (file, weights) = try SplitGGUF.open(path)
+      source = weights
       architecture = try? file.string(ifPresent: "general.architecture")
       settings = file.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) }
     }
@@ -84,7 +84,7 @@ extension JSONValue {
 
 extension GGUFValue {
   /// As JSON; long lists are described, and bytes that are no UTF-8 are replaced.
-  fileprivate var json: JSONValue {
+  var json: JSONValue {
     switch self {
     case .integer(let value): .integer(value)
     case .unsigned(let value): .number(Double(value))

@@ -10,6 +10,14 @@ struct ModelKeys {
   var aliases: [String: String] = [:]
   /// What absent integers are taken to be, where a family's files leave them out.
   var defaults: [String: Int] = [:]
+  /// Whether the settings are a part of a larger model's, which leaves out all that equals the family's defaults.
+  var isPart = false
+  /// Keys that `config.json` of this family does not read.
+  private var hidden: Set<String> = []
+
+  init(file: any ConfigurationKeys, architecture: String?, isPart: Bool = false) {
+    (self.file, self.architecture, self.isPart) = (file, architecture, isPart)
+  }
 
   private static let ggufNames: [String: String] = [
     "hidden_size": "embedding_length",
@@ -28,22 +36,44 @@ struct ModelKeys {
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
     "use_parallel_residual": "use_parallel_residual",
+    "rope_local_base_freq": "rope.freq_base_swa",
+    "sliding_window_pattern": "attention.sliding_window_pattern",
   ]
 
   var source: String { file.source }
 
   /// The same keys under a family's own names in `config.json`.
   func renamed(_ aliases: [String: String]) -> ModelKeys {
-    ModelKeys(file: file, architecture: architecture, aliases: aliases, defaults: defaults)
+    var copy = self
+    copy.aliases = aliases
+    return copy
   }
 
-  /// The same keys with values for integers that `config.json` may leave out.
-  func with(defaults: [String: Int]) -> ModelKeys {
-    ModelKeys(file: file, architecture: architecture, aliases: aliases, defaults: architecture == nil ? defaults : [:])
+  /// The same keys with transformers' values for integers that `config.json` may leave out. `sizes`: those that only a
+  /// part of a larger model leaves out; a whole model that lacks them is damaged.
+  func with(defaults: [String: Int], sizes: [String: Int] = [:]) -> ModelKeys {
+    guard architecture == nil else { return self }
+    var copy = self
+    copy.defaults = self.defaults.merging(defaults) { $1 }
+    if isPart { copy.defaults = copy.defaults.merging(sizes) { $1 } }
+    return copy
+  }
+
+  /// Whether `config.json` says `null`: where that is no mistake, it means off, and not the default.
+  func isNull(_ key: String) -> Bool {
+    name(key).flatMap { (file as? ConfigurationFile)?.value[$0] } == .null
+  }
+
+  /// The same keys without some that `config.json` of this family does not read.
+  func without(_ keys: String...) -> ModelKeys {
+    var copy = self
+    copy.hidden.formUnion(keys)
+    return copy
   }
 
   /// The key in the file, or nil where this container has no such setting.
   private func name(_ key: String) -> String? {
+    if architecture == nil, hidden.contains(key) { return nil }
     guard let architecture else { return aliases[key] ?? key }
     return ModelKeys.ggufNames[key].map { "\(architecture).\($0)" }
   }
@@ -55,7 +85,7 @@ struct ModelKeys {
   }
 
   func int(ifPresent key: String) throws -> Int? {
-    try name(key).flatMap { try file.int(ifPresent: $0) } ?? defaults[key]
+    try name(key).flatMap { try file.int(ifPresent: $0) } ?? (isNull(key) ? nil : defaults[key])
   }
 
   func double(ifPresent key: String) throws -> Double? { try name(key).flatMap { try file.double(ifPresent: $0) } }
@@ -65,12 +95,14 @@ struct ModelKeys {
 
   /// An object inside `config.json`; GGUF has none.
   func object(ifPresent key: String) throws -> ConfigurationFile? {
-    try (file as? ConfigurationFile)?.object(ifPresent: key)
+    hidden.contains(key) ? nil : try (file as? ConfigurationFile)?.object(ifPresent: key)
   }
 
-  /// Refuses a setting that would change the computation in a way the decoder does not know.
-  func refuse(_ key: String, _ why: String) throws {
-    if try bool(ifPresent: key) == true { throw EngineError(.file, "\(source): \(key) is true; \(why)") }
+  /// A cap on scores or logits: `usual` where the key is absent; none where it is `null`, or 0 in GGUF.
+  func softCap(_ key: String, usual: Double?) throws -> Double? {
+    if isNull(key) { return nil }
+    let cap = try double(ifPresent: key) ?? usual
+    return architecture != nil && cap == 0 ? nil : cap
   }
 
   /// The number of layers, bounded before anything is allocated by it.
@@ -87,7 +119,7 @@ struct ModelKeys {
     guard let name = try string(ifPresent: key) else { return fallback }
     let known: [String: ModelConfiguration.Activation] = [
       "silu": .silu, "swish": .silu, "relu": .relu, "gelu": .gelu, "gelu_new": .geluTanh, "gelu_fast": .geluTanh,
-      "gelu_pytorch_tanh": .geluTanh,
+      "gelu_pytorch_tanh": .geluTanh, "gelu_python": .gelu, "gelu_python_tanh": .geluTanh, "gelu_accurate": .geluTanh,
     ]
     if let activation = known[name] { return activation }
     let names = known.keys.sorted()

@@ -63,11 +63,11 @@ public struct ModelStore: Sendable {
 
   /// " (did you mean a.gguf?)" from the files beside a path that is not there.
   private func neighbours(of path: String) -> String {
-    let url = URL(fileURLWithPath: path)
-    guard let files = try? FileManager.default.contentsOfDirectory(atPath: url.deletingLastPathComponent().path) else {
-      return "; the folder \(url.deletingLastPathComponent().path) does not exist either"
+    let folder = parentFolder(of: path)
+    guard let files = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
+      return "; the folder \(folder) does not exist either"
     }
-    return suggestion(for: url.lastPathComponent, in: files.sorted())
+    return suggestion(for: lastName(of: path), in: files.sorted())
   }
 
   private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }

@@ -14,7 +14,7 @@ public struct EngineError: Error, CustomStringConvertible, Sendable {
 
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind
-    self.message = message
+    self.message = message.printable  // it may repeat what a file, a template or a model says
   }
 
   public var description: String { message }

@@ -29,6 +29,8 @@ enum MatrixProduct {
     stride: Int, alpha: Float = 1, beta: Float = 0
   ) throws {
     guard m > 0, n > 0 else { return }
+    // With nothing to sum BLAS may leave the memory alone.
+    if k == 0, beta == 0 { for row in 0..<m { (c + row * stride).update(repeating: 0, count: n) } }
     let largest = max(m, n, k, a.stride, b.stride, stride)
     guard largest <= Int(Int32.max) else { throw EngineError(.shape, "matmul: a size of \(largest) is beyond 2^31") }
     _ = singleThreaded
@@ -47,6 +49,14 @@ enum MatrixProduct {
         byRows ? a.row(low) : a.pointer, blasint(max(1, a.stride)), byRows ? b.pointer : b.column(low),
         blasint(max(1, b.stride)), beta, c + (byRows ? low * stride : low), blasint(max(1, stride)))
     }
+  }
+
+  /// `product(0) ... product(count - 1)`, spread over the pool where there are enough of them.
+  static func batch(_ count: Int, _ product: (Int) throws -> Void) throws {
+    guard count >= 2 * threadCount else { return try (0..<count).forEach(product) }
+    let failure = FirstError()
+    parallel(count) { i in failure.catching { try product(i) } }
+    try failure.rethrow()
   }
 
   /// `y = a * x` for a `[m, k]` (as read).

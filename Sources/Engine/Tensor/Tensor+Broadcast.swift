@@ -1,3 +1,5 @@
+import CKernels
+
 /// How two shapes line up by NumPy's rule: sizes are compared from the right; equal sizes match and a size of 1
 /// repeats.
 struct Broadcast {
@@ -56,25 +58,24 @@ struct Broadcast {
     return (left, right)
   }
 
-  /// Applies `body` to every pair, in parallel over outer rows (or over the inner one where there is a single row).
-  @inline(__always)
+  /// Applies `function` to every pair, in parallel over outer rows (or over the inner one where there is a single row).
   func apply(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>,
-    _ body: (Float, Float) -> Float
+    _ function: PairFunction
   ) {
-    let inner = sizes[sizes.count - 1], outer = sizes.dropLast().reduce(1, *)
+    let inner = sizes[sizes.count - 1], outer = sizes.dropLast().reduce(1, *), kernel = function.kernel
     guard inner > 0, outer > 0 else { return }
     let stepA = leftStrides[sizes.count - 1], stepB = rightStrides[sizes.count - 1]
     if outer == 1 {
       parallelRanges(inner, minimum: Broadcast.grain) { range in
         let low = range.lowerBound
-        Broadcast.row(a + low * stepA, stepA, b + low * stepB, stepB, out + low, range.count, body)
+        ck_pairwise(kernel, range.count, a + low * stepA, stepA, b + low * stepB, stepB, out + low)
       }
     } else {
       parallelRanges(outer, minimum: max(1, Broadcast.grain / inner)) { rows in
         for row in rows {
           let place = offsets(row)
-          Broadcast.row(a + place.left, stepA, b + place.right, stepB, out + row * inner, inner, body)
+          ck_pairwise(kernel, inner, a + place.left, stepA, b + place.right, stepB, out + row * inner)
         }
       }
     }
@@ -82,23 +83,4 @@ struct Broadcast {
 
   /// Elements below which a second thread costs more than it brings.
   static let grain = 1 << 15
-
-  @inline(__always)
-  private static func row(
-    _ a: UnsafePointer<Float>, _ stepA: Int, _ b: UnsafePointer<Float>, _ stepB: Int,
-    _ out: UnsafeMutablePointer<Float>, _ count: Int, _ body: (Float, Float) -> Float
-  ) {
-    switch (stepA, stepB) {
-    case (1, 1): for i in 0..<count { out[i] = body(a[i], b[i]) }
-    case (1, 0):
-      let y = b[0]
-      for i in 0..<count { out[i] = body(a[i], y) }
-    case (0, 1):
-      let x = a[0]
-      for i in 0..<count { out[i] = body(x, b[i]) }
-    default:
-      let value = body(a[0], b[0])
-      for i in 0..<count { out[i] = value }
-    }
-  }
 }

@@ -1,14 +1,12 @@
 /// Matrix products.
 extension Tensor {
   /// `[m, k] x [k, n] -> [m, n]`; a vector on the left is a row, on the right a column, and its dimension disappears:
-  /// `[k] x [k, n] -> [n]`, `[m, k] x [k] -> [m]`, `[k] x [k] -> []` (accumulated in Double).
-  /// Throws `.shape`, naming both shapes, otherwise.
+  /// `[k] x [k, n] -> [n]`, `[m, k] x [k] -> [m]`, `[k] x [k] -> []` (accumulated in Double). More dimensions are those
+  /// of `Variable.matmul`. Throws `.shape`, naming both shapes, otherwise.
   public func matmul(_ other: Tensor) throws -> Tensor {
     guard (1...2).contains(rank), (1...2).contains(other.rank), shape[rank - 1] == other.shape[0] else {
-      throw EngineError(
-        .shape,
-        "matmul: \(shapeText(shape)) x \(shapeText(other.shape)): the last size of the left operand must equal the "
-          + "first of the right one, and both must be vectors or matrices")
+      let tape = Tape()
+      return try tape.constant(self).matmul(tape.constant(other)).value
     }
     let inner = other.shape[0]
     switch (rank, other.rank) {

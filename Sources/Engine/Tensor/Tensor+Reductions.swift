@@ -61,6 +61,8 @@ extension Tensor {
 
   /// Places of the largest entries along `dimension`, 0-based, in the order of the other dimensions.
   public func argmax(dimension: Int) throws -> [Int] { try extremes(dimension) { $0 > $1 }.places }
+  /// Places of the smallest entries, likewise.
+  public func argmin(dimension: Int) throws -> [Int] { try extremes(dimension) { $0 < $1 }.places }
 
   private func requireElements(_ operation: String) throws {
     guard count > 0 else { throw EngineError(.shape, "\(operation): a tensor of shape \(shapeText(shape)) is empty") }
@@ -162,7 +164,7 @@ extension Tensor {
     }
     let out = try Tensor(uninitialized: rest)
     var places = Array(repeating: 0, count: outer * inner)
-    for i in 0..<outer {
+    for i in 0..<(inner == 0 ? 0 : outer) {
       for j in 0..<inner {
         let source = pointer + i * size * inner + j
         let place = Tensor.extreme(source, count: size, step: inner, better)

@@ -133,6 +133,7 @@ extension Tensor {
       shape[place] += tensor.shape[place]
     }
     let out = try Tensor(uninitialized: shape)
+    guard out.count > 0 else { return out }
     let outer = shape[..<place].reduce(1, *), inner = shape[(place + 1)...].reduce(1, *)
     var start = 0
     for tensor in tensors {

@@ -1,25 +1,29 @@
 import Foundation
 
-/// A block of float32 that tensors share. Its bytes are counted, so that a host can bound what scripts hold.
+/// A block of float32 that tensors share. Its bytes are counted, so that a host can bound what scripts hold, and its
+/// memory goes to the next tensor of its size.
 public final class TensorStorage: @unchecked Sendable {
   public let pointer: UnsafeMutablePointer<Float>
   public let count: Int
+  private let size: Int
+  /// How often its values were changed in place after others may have seen them. Gradients that were noted before such
+  /// a change no longer hold.
+  public private(set) var version = 0
 
   /// Uninitialised memory for `count` values, 64-byte aligned. Throws `.memory` where the system has none.
   init(count: Int) throws {
-    let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) & ~63)
-    guard let raw = aligned_alloc(64, bytes) else {
-      throw EngineError(.memory, "the system has no \(byteText(bytes)) for a tensor")
+    size = BufferPool.blockSize(count * MemoryLayout<Float>.stride)
+    guard let raw = TensorMemory.take(size) else {
+      throw EngineError(.memory, "the system has no \(byteText(size)) for a tensor")
     }
-    pointer = raw.bindMemory(to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
+    pointer = raw.bindMemory(to: Float.self, capacity: size / MemoryLayout<Float>.stride)
     self.count = count
-    TensorMemory.add(bytes)
   }
 
-  deinit {
-    free(pointer)
-    TensorMemory.add(-max(64, (count * MemoryLayout<Float>.stride + 63) & ~63))
-  }
+  /// Notes a change in place.
+  public func markChanged() { version += 1 }
+
+  deinit { TensorMemory.give(pointer, size: size) }
 }
 
 /// A dense, row-major float32 tensor. A value: operations return new tensors, `row(_:)` and `rows(_:)` share storage.
@@ -46,7 +50,7 @@ public struct Tensor: Sendable {
   /// Uninitialised values. Throws `.memory` beyond the budget and `.shape` on negative or overflowing sizes.
   public init(uninitialized shape: [Int]) throws {
     let count = try Tensor.checkedCount(shape)
-    try TensorMemory.reserve(count * MemoryLayout<Float>.stride, for: shape)
+    try TensorMemory.reserve(BufferPool.blockSize(count * MemoryLayout<Float>.stride), for: shape)
     self.init(storage: try TensorStorage(count: count), offset: 0, shape: shape)
   }
 
@@ -86,16 +90,19 @@ public struct Tensor: Sendable {
   /// Width of the last dimension; 1 for a scalar.
   public var lastDimension: Int { shape.last ?? 1 }
 
+  /// The product of the sizes. A size of 0 hides the others from the product, not from loops over them: beside it they
+  /// must stay below 2^31.
   static func checkedCount(_ shape: [Int]) throws -> Int {
-    var count = 1
+    var extent = 1
+    let limit = shape.contains(0) ? 1 << 31 : 1 << 40
     for size in shape {
-      let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard size >= 0, !overflow, product < 1 << 40 else {
+      let (product, overflow) = extent.multipliedReportingOverflow(by: max(1, size))
+      guard size >= 0, !overflow, product < limit else {
         throw EngineError(.shape, "a tensor cannot have shape \(shapeText(shape))")
       }
-      count = product
+      extent = product
     }
-    return count
+    return shape.contains(0) ? 0 : extent
   }
 }
 

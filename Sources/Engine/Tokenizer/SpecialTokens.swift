@@ -25,6 +25,9 @@ struct SpecialTokens: Sendable {
 
   var isEmpty: Bool { entries.isEmpty }
 
+  /// Control and unknown tokens: what a template writes between the turns of a conversation.
+  var controls: Set<Int> { Set(entries.lazy.filter { !$0.isUserDefined }.map(\.token)) }
+
   /// Throws `.token` where two special tokens are equal or one is too long or empty.
   mutating func insert(_ text: ArraySlice<UInt8>, _ entry: Entry) throws {
     guard (1...Self.longestAllowed).contains(text.count) else {
@@ -50,16 +53,19 @@ struct SpecialTokens: Sendable {
   }
 
   /// Calls `body` with each special token and each stretch between them, in order. `controls`: control and unknown
-  /// tokens count too.
+  /// tokens count too, but for those of which `isPlain` holds.
   @inline(__always)
   func forEachPart(
-    _ text: UnsafeBufferPointer<UInt8>, controls: Bool, _ body: (_ range: Range<Int>, _ token: Int?) throws -> Void
+    _ text: UnsafeBufferPointer<UInt8>, controls: Bool, isPlain: (Range<Int>) -> Bool,
+    _ body: (_ range: Range<Int>, _ token: Int?) throws -> Void
   ) rethrows {
     var plain = 0
     var position = 0
     while position < text.count {
       let root = roots[Int(text[position])]
-      guard root >= 0, let match = match(text, from: root, at: position, controls: controls) else {
+      guard root >= 0,
+        let match = match(text, from: root, at: position, controls: controls, isPlain: isPlain)
+      else {
         position += 1
         continue
       }
@@ -81,14 +87,15 @@ struct SpecialTokens: Sendable {
   }
 
   private func match(
-    _ text: UnsafeBufferPointer<UInt8>, from root: Int32, at offset: Int, controls: Bool
+    _ text: UnsafeBufferPointer<UInt8>, from root: Int32, at offset: Int, controls: Bool,
+    isPlain: (Range<Int>) -> Bool = { _ in false }
   ) -> (entry: Int, end: Int)? {
     var node = root
     var end = offset + 1
     var best: (entry: Int, end: Int)?
     while true {
       let here = Int(ends[Int(node)])
-      if here >= 0, controls || entries[here].isUserDefined { best = (here, end) }
+      if here >= 0, entries[here].isUserDefined || (controls && !isPlain(offset..<end)) { best = (here, end) }
       guard end < text.count else { return best }
       node = edges.find(node, Int32(text[end])).id
       guard node >= 0 else { return best }

@@ -46,8 +46,7 @@ extension Tokenizer {
   }
 
   private convenience init(json path: String) throws {
-    let folder = (path as NSString).deletingLastPathComponent
-    let settings = try TokenizerSettings(folder: folder.isEmpty ? "." : folder)
+    let settings = try TokenizerSettings(folder: parentFolder(of: path))
     self.init(try Self.naming(path) { try TokenizerParts(TokenizerFile(path: path), settings: settings) })
   }
 

@@ -36,6 +36,8 @@ public final class Tokenizer: Sendable {
   /// Tokens that end a text or a turn, as the file says, the end-of-sequence token first. A chat template may add its
   /// own.
   public var endTokens: [Int] { parts.ends }
+  /// Control tokens (`<|im_start|>`), which stand between the turns of a conversation and never within one.
+  public var controlTokens: Set<Int> { parts.special.controls.union(parts.normalizedSpecial.controls) }
   /// The chat template as the file has it, in Jinja.
   public var chatTemplate: String? { parts.templates.text }
   /// The file's chat templates by name; the usual one is "default".
@@ -47,11 +49,14 @@ public final class Tokenizer: Sendable {
   ///
   /// `special`: control tokens spelt out in the text (`<|im_start|>`) are read as such; otherwise they are plain text.
   /// User-defined tokens (Gemma's runs of newlines) match either way. With `special`, a text that begins with the BOS
-  /// spelt out gets no second one from `.automatic`.
+  /// spelt out gets no second one from `.automatic`. `plain`: stretches of the text in which, and across whose borders,
+  /// control tokens are plain text all the same: what somebody else wrote into a template.
   ///
   /// Takes n log n steps at most for n bytes. Throws `.token` where `.always` asks for a BOS that the vocabulary lacks
   /// or the text is too long (1 GB; 64 MB without a place to split it), `.interrupted` on Ctrl-C.
-  public func encode(_ text: [UInt8], bos policy: BOSPolicy = .automatic, special: Bool = true) throws -> Encoding {
+  public func encode(
+    _ text: [UInt8], bos policy: BOSPolicy = .automatic, special: Bool = true, plain: [Range<Int>] = []
+  ) throws -> Encoding {
     guard text.count <= 1 << 30 else {
       throw EngineError(.token, "a text of \(byteText(text.count)) is too long to encode at once; split it")
     }
@@ -60,11 +65,12 @@ public final class Tokenizer: Sendable {
       let special = special && !parts.splitsSpecial
       return try text.withUnsafeBufferPointer { text in
         var output = EncodingBuilder(textBytes: text.count)
-        for token in try prefix(policy, text, special: special) { output.prepend(token) }
-        try parts.special.forEachPart(text, controls: special) { range, token in
+        func isPlain(_ range: Range<Int>) -> Bool { plain.contains { $0.overlaps(range) } }
+        for token in try prefix(policy, text, special: special && !isPlain(0..<1)) { output.prepend(token) }
+        try parts.special.forEachPart(text, controls: special, isPlain: isPlain) { range, token in
           if let token { return output.appendSpecial(token, range) }
-          let plain = UnsafeBufferPointer(rebasing: text[range])
-          try encodePlain(SourceText(plain, origin: range.lowerBound), special, workspace, &output)
+          let piece = UnsafeBufferPointer(rebasing: text[range])
+          try encodePlain(SourceText(piece, origin: range.lowerBound), special, isPlain, workspace, &output)
         }
         if policy != .never {
           for token in parts.suffix { output.appendMark(token, textBytes: text.count) }
@@ -76,11 +82,14 @@ public final class Tokenizer: Sendable {
 
   /// Encodes what stands between special tokens.
   private func encodePlain(
-    _ text: SourceText, _ special: Bool, _ workspace: EncodingScratch, _ output: inout EncodingBuilder
+    _ text: SourceText, _ special: Bool, _ isPlain: (Range<Int>) -> Bool, _ workspace: EncodingScratch,
+    _ output: inout EncodingBuilder
   ) throws {
     try parts.normalizer.apply(to: text, matchers: workspace.matchers) { text in
       guard !parts.normalizedSpecial.isEmpty else { return try encodePieces(text, workspace, &output) }
-      try parts.normalizedSpecial.forEachPart(text.bytes, controls: special) { range, token in
+      // Ranges here are of the normalized text.
+      let isPlain = { (range: Range<Int>) in isPlain(text.end(range.lowerBound)..<text.end(range.upperBound)) }
+      try parts.normalizedSpecial.forEachPart(text.bytes, controls: special, isPlain: isPlain) { range, token in
         if let token {
           output.appendSpecial(token, text.end(range.lowerBound)..<text.end(range.upperBound))
         } else {

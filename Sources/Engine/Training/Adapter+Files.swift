@@ -8,11 +8,8 @@ extension Adapter {
   private static let weightsName = "adapter_model.safetensors"
   static let prefix = "base_model.model."
 
-  /// Writes the folder, so that a crash or a full disk leaves what was there. Throws `.file`.
+  /// Writes the folder in one step, so that a crash or a full disk leaves what was there. Throws `.file`.
   public func save(_ folder: String) throws {
-    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-      throw EngineError(.file, "cannot create \(folder): \(error.localizedDescription)")
-    }
     if let original {
       return try write(original.tensors, settings: original.settings, to: folder)
     }
@@ -45,13 +42,16 @@ extension Adapter {
     try write(tensors, settings: .object(settings), to: folder)
   }
 
-  /// The weights come into place while the settings are complete beside theirs: both or neither.
   private func write(_ tensors: [(name: String, tensor: Tensor)], settings: JSONValue, to folder: String) throws {
-    try AtomicFile.write("\(folder)/\(Adapter.settingsName)") {
-      try $0.write(settings.fileContents)
+    let contents = settings.fileContents
+    try AtomicFolder.write(folder, last: Adapter.settingsName) { staging in
+      try AtomicFile.write("\(staging)/\(Adapter.settingsName)") { try $0.write(contents) }
       try Safetensors.write(
-        "\(folder)/\(Adapter.weightsName)", tensors: tensors,
-        metadata: ["format": "pt", "base_model_hash": baseHash, "base_model_name": baseName])
+        "\(staging)/\(Adapter.weightsName)", tensors: tensors,
+        metadata: [
+          "format": "pt", "base_model_hash": baseHash, "base_model_name": baseName,
+          HuggingFaceFolder.settingsHashKey: SHA256.hex(of: contents),
+        ])
     }
   }
 
@@ -74,6 +74,13 @@ extension Adapter {
     }
     let settings = try LoraSettings(path: "\(folder)/\(Adapter.settingsName)")
     let weights = try SafetensorsFile(path: "\(folder)/\(Adapter.weightsName)")
+    let path = "\(folder)/\(Adapter.settingsName)"
+    if let written = weights.metadata[HuggingFaceFolder.settingsHashKey], try written != SHA256.hex(ofFile: path) {
+      throw EngineError(
+        .file,
+        "\(path): it is not the file that \(Adapter.weightsName) beside it was saved with: a save was cut off, files of two "
+          + "adapters stand in one folder, or it was edited; save the adapter again")
+    }
     var reader = AdapterReader(settings: settings, weights: weights, folder: folder, model: model)
     try reader.read()
     let modules = reader.modules, layers = Set(modules.map(\.layer))

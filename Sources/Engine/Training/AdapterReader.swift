@@ -43,7 +43,7 @@ struct AdapterReader {
         replaced: replaced, embedding: table, unembedding: head, embeddingRows: embeddingRows,
         unembeddingRows: unembeddingRows, products: products, keepsTied: !isCopied)
     }
-    if !isPlain { kept = try weights.names.map { ($0, try weights.tensor($0)) } }
+    if !isPlain { kept = try weights.names.map { ($0, try weights.finiteTensor($0)) } }
   }
 
   // MARK: Names
@@ -74,7 +74,7 @@ struct AdapterReader {
   private mutating func take(_ name: String) throws -> Tensor? {
     guard weights.shape(of: Adapter.prefix + name) != nil else { return nil }
     used.insert(Adapter.prefix + name)
-    let tensor = try weights.tensor(Adapter.prefix + name)
+    let tensor = try weights.finiteTensor(Adapter.prefix + name)
     let wrong = tensor.values.count { !$0.isFinite }
     guard wrong == 0 else {
       throw EngineError(

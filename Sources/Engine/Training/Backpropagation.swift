@@ -95,11 +95,8 @@ final class Backpropagation {
       loss += losses.reduce(0, +)
       back.multiply(base, rows: count, ldx: vocabulary, into: upstream.mutablePointer + start * d, ldy: d)
       if let target {
-        let panels = try workspace.tensor([PanelProduct.panelFloats(inputs: count, columns: d)])
-        PanelProduct.packColumns(x, rows: count, columns: d, ldx: d, into: panels.mutablePointer)
-        PanelProduct.multiplyTransposed(
-          base, rows: count, m: vocabulary, ldx: vocabulary, panels: panels.pointer, columns: d,
-          into: target.mutablePointer, ldy: d, adding: true)
+        try TransposedProduct(x, rows: count, columns: d, ldx: d, workspace: workspace)
+          .multiply(base, m: vocabulary, lddy: vocabulary, into: target.mutablePointer, ldy: d, adding: true)
       }
     }
     if let plan, plan.isUsed(.finalNorm, layer: nil) {
@@ -212,7 +209,7 @@ final class Backpropagation {
     try product(.output, layer: layer, x: saved[.weighted]!, dy: branch, dx: g.weighted, rows: rows)
     try plan?.visit(.z, layer: layer, sequences, g.weighted, stride: zWidth)
     heads(layer, sequences, saved)
-    try rotaryBackward(layer, rows, saved)
+    try rotaryBackward(layer, rows, sequences, saved)
     let keys = g.queryKeyValue + zWidth, values = keys + c.kvHeadCount * c.dHead
     try plan?.visit(.q, layer: layer, sequences, g.queryKeyValue, stride: width)
     try plan?.visit(.k, layer: layer, sequences, keys, stride: width)
@@ -247,13 +244,18 @@ final class Backpropagation {
   }
 
   /// From queries and keys as they meet to queries and keys as they were projected.
-  private func rotaryBackward(_ layer: Int, _ rows: Int, _ saved: BlockRecord) throws {
+  private func rotaryBackward(
+    _ layer: Int, _ rows: Int, _ sequences: [BatchSequence], _ saved: BlockRecord
+  ) throws {
     let c = decoder.configuration, g = gradients, weights = decoder.weights.blocks[layer]
     let width = (c.headCount + 2 * c.kvHeadCount) * c.dHead, qWidth = c.headCount * c.dHead
-    if let table = decoder.tables[layer] {
-      parallelRanges(rows, minimum: 16) { range in
-        let queries = g.queryKeyValue + range.lowerBound * width
-        let positions = decoder.workspace.positions + range.lowerBound
+    decoder.rotaryTables.forEachRun(
+      layer: layer, rows: rows, sequences, positions: decoder.workspace.positions
+    ) { run in
+      guard let table = run.table else { return }
+      parallelRanges(run.rows.count, minimum: 16) { range in
+        let queries = g.queryKeyValue + (run.rows.lowerBound + range.lowerBound) * width
+        let positions = run.positions + range.lowerBound
         ck_rotary_backward(
           range.count, c.headCount, c.dHead, table.dimensions, queries, width, positions, table.cosines, table.sines)
         ck_rotary_backward(

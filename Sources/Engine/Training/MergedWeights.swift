@@ -133,9 +133,11 @@ final class MergedWeights: WeightSource {
   }
 
   var path: String { base.path }
+  func verify() throws { try base.verify() }
   var names: [String] { base.names }
   func shape(of name: String) -> [Int]? { base.shape(of: name) }
   func storage(of name: String) -> StoredForm? { base.storage(of: name) }
+  func releasePages() { base.releasePages() }
   func storedRows(of name: String) -> StoredRows? { changes[name] == nil ? base.storedRows(of: name) : nil }
 
   func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {

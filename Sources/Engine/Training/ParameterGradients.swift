@@ -45,8 +45,7 @@ final class ParameterGradients {
   ) throws {
     guard wants(matrix, layer: layer) else { return }
     let c = source.configuration, parts = matrix.parts(c), inputs = matrix.inputs(c), outputs = matrix.outputs(c)
-    let panels = try workspace.tensor([PanelProduct.panelFloats(inputs: rows, columns: inputs)])
-    PanelProduct.packColumns(x, rows: rows, columns: inputs, ldx: inputs, into: panels.mutablePointer)
+    let product = try TransposedProduct(x, rows: rows, columns: inputs, ldx: inputs, workspace: workspace)
     var first = 0
     for part in parts {
       let place = try source.checkpointPlace(part.role, layer: layer), own = dy + first
@@ -55,15 +54,14 @@ final class ParameterGradients {
         place: place, start: 0, rows: part.rows, headSize: part.headSize, isInterleaved: false)
       if let target = tensors[place.name] {
         if piece.isContiguous && !place.isTransposed {
-          PanelProduct.multiplyTransposed(
-            own, rows: rows, m: part.rows, ldx: outputs, panels: panels.pointer, columns: inputs,
-            into: target.mutablePointer + place.part * part.rows * inputs, ldy: inputs, adding: true)
+          product.multiply(
+            own, m: part.rows, lddy: outputs, into: target.mutablePointer + place.part * part.rows * inputs,
+            ldy: inputs, adding: true)
         } else {
-          let product = try workspace.tensor([part.rows, inputs])
-          PanelProduct.multiplyTransposed(
-            own, rows: rows, m: part.rows, ldx: outputs, panels: panels.pointer, columns: inputs,
-            into: product.mutablePointer, ldy: inputs, adding: false)
-          scatter(product, piece, into: target)
+          let gradient = try workspace.tensor([part.rows, inputs])
+          product.multiply(
+            own, m: part.rows, lddy: outputs, into: gradient.mutablePointer, ldy: inputs, adding: false)
+          scatter(gradient, piece, into: target)
         }
       }
       if let target = tensors[place.name.biasName] {

@@ -70,7 +70,7 @@ extension ModelSource {
         }
       }
     }
-    let copy = isParted ? untied() : self
+    let copy = isParted ? edited(weights, isTied: false) : self
     let aliases = isParted && weights.shape(of: head) == nil ? [head: table] : [:]
     return copy.wrapping(ReplacedWeights(weights, whole: whole, rows: rows, aliases: aliases))
   }

@@ -164,6 +164,7 @@ public final class Trainer {
 
   /// The batch's loss, with its gradients left in the parameters, and their length.
   private func gradients(_ batch: [SupervisedExample], step: Int) throws -> (Double, Double) {
+    try model.decoder.weights.source.weights.verify()
     // Outside this pass the adapter is as any other: `onStep` may use the model.
     for update in adapter?.updates ?? [] { update.isLearning = true }
     defer {

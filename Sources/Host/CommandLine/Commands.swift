@@ -90,9 +90,3 @@ struct Pull: ParsableCommand {
     try puller.pull(models, verify: verify)
   }
 }
-
-/// A line on standard error, after everything printed so far.
-func report(_ message: String) {
-  fflush(nil)
-  FileHandle.standardError.write(Data((message + "\n").utf8))
-}

@@ -27,6 +27,9 @@ struct LuaArguments: Equatable, Sendable {
   /// The words after the script: `...`.
   var scriptArguments: [String] { script == nil ? [] : Array(words.dropFirst(scriptIndex + 1)) }
 
+  /// More than one `-e`: errors say in which they are.
+  var hasSeveralPieces: Bool { actions.filter { if case .execute = $0 { true } else { false } }.count > 1 }
+
   /// Throws `UsageError` for an unknown option or one without its argument.
   init(_ words: [String]) throws {
     self.words = words

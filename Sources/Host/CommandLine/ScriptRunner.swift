@@ -38,9 +38,13 @@ struct ScriptRunner {
       state.setArguments(arguments.words, scriptIndex: arguments.scriptIndex)
       if arguments.warns { try state.execute(chunk: Array("warn '@on'".utf8), name: "=-W") }
       if !arguments.ignoresEnvironment { try whole { try runInitialisation() } }
+      var pieces = 0
       for action in arguments.actions {
         switch action {
-        case .execute(let code): try whole { try state.execute(chunk: Array(code.utf8), name: "=(command line)") }
+        case .execute(let code):
+          pieces += 1
+          let name = arguments.hasSeveralPieces ? "=(command line, -e \(pieces))" : "=(command line)"
+          try whole { try state.execute(chunk: Array(code.utf8), name: name) }
         case .require(let module, let global): try whole { try state.require("\(global)=\(module)") }
         }
       }

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import LuaBindings
 
 /// Progress on standard error. On a terminal a bar with the time left, redrawn at most ten times a second; elsewhere a
 /// line now and then, at most one in ten seconds. Work that is over at once shows nothing.
@@ -104,7 +105,7 @@ final class ProgressBar {
     rate >= 1 ? String(format: rate >= 100 ? "%.0f/s" : "%.1f/s", rate) : String(format: "%.1f s each", 1 / rate)
   }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { writeToStandardError(text) }
 }
 
 /// `0:07`, `12:30`, `1:02:03`.

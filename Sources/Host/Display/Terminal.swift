@@ -90,20 +90,5 @@ func truncated(_ text: String, to width: Int) -> String {
 /// The text on one line: line breaks and other control characters are spelt out, so that text from a model can neither
 /// break a table nor drive the terminal.
 func oneLine(_ text: String) -> String {
-  guard text.unicodeScalars.contains(where: { $0.value < 32 || (0x7f...0x9f).contains($0.value) }) else { return text }
-  var result = ""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\n": result += "\\n"
-    case "\t": result += "\\t"
-    case "\r": result += "\\r"
-    default:
-      if scalar.value < 32 || (0x7f...0x9f).contains(scalar.value) {
-        result += String(format: "\\x%02x", scalar.value)
-      } else {
-        result.unicodeScalars.append(scalar)
-      }
-    }
-  }
-  return result
+  text.printable.replacing("\n", with: "\\n").replacing("\t", with: "\\t")
 }

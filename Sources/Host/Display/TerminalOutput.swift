@@ -28,7 +28,8 @@ final class TerminalOutput: Output {
 
   func note(_ text: String) {
     ProgressBar.active?.clear()
-    plain.note(errors.styled(text, .yellow))
+    flushStandardOutput()
+    writeToStandardError(errors.styled(printable(text), .yellow) + "\n")
   }
 
   // MARK: progress

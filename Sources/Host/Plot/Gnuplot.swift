@@ -13,7 +13,7 @@ enum Gnuplot {
         "\(path) cannot be drawn: there is no program 'gnuplot' on the PATH. Install it (`apt-get install gnuplot-nox`, "
           + "or scripts/setup), or leave the file out to draw in the terminal")
     }
-    let kind = (path as NSString).pathExtension.lowercased()
+    let kind = fileExtension(of: path).lowercased()
     let terminals = ["png": "pngcairo", "svg": "svg"]
     guard let name = terminals[kind] else {
       throw EngineError(.argument, "plots are saved as .png or .svg files, not as '\(path)'")
@@ -24,7 +24,7 @@ enum Gnuplot {
     let commands = """
       set encoding utf8
       set terminal \(name) noenhanced size \(width),\(height) background rgb 'white'
-      set output '\(quoted(drawn))'
+      set output \(quoted(drawn))
       \(script(plot))
       unset output
 
@@ -44,7 +44,7 @@ enum Gnuplot {
   /// The commands that draw the plot, without terminal and output.
   static func script(_ plot: Plot) -> String {
     var lines = [
-      "set title '\(quoted(plot.title))'", "set xlabel '\(quoted(plot.xLabel))'", "set ylabel '\(quoted(plot.yLabel))'",
+      "set title \(quoted(plot.title))", "set xlabel \(quoted(plot.xLabel))", "set ylabel \(quoted(plot.yLabel))",
       "set border 3", "set tics nomirror",
     ]
     switch plot.content {
@@ -56,7 +56,7 @@ enum Gnuplot {
         lines.append("EOD")
       }
       let curves = series.enumerated().map { index, curve in
-        let title = curve.label.isEmpty ? "notitle" : "title '\(quoted(curve.label))'"
+        let title = curve.label.isEmpty ? "notitle" : "title \(quoted(curve.label))"
         return "$data\(index) using 1:2 with linespoints lw 2 pt 7 ps 0.6 \(title)"
       }
       lines.append(curves.isEmpty ? "plot [0:1] [0:1] 1/0 notitle" : "plot " + curves.joined(separator: ", "))
@@ -79,14 +79,20 @@ enum Gnuplot {
     return lines.joined(separator: "\n")
   }
 
-  /// `'a' 0, 'b' 1`; every nth label where there are many.
+  /// `'a' 0, 'b' 1`; every nth label where there are many. Labels of tics are formats, in which `%` is written twice.
   private static func tics(_ labels: [String]) -> String {
     let step = max(1, (labels.count + 39) / 40)
-    return stride(from: 0, to: labels.count, by: step).map { "'\(quoted(labels[$0]))' \($0)" }.joined(separator: ", ")
+    return stride(from: 0, to: labels.count, by: step).map {
+      "\(quoted(labels[$0].replacing("%", with: "%%"))) \($0)"
+    }.joined(separator: ", ")
   }
 
+  /// The text as an expression: in single quotes, doubled inside. Quotes at its beginning, which gnuplot would take for
+  /// an empty string, stand before it in double quotes.
   private static func quoted(_ text: String) -> String {
-    oneLine(text).replacingOccurrences(of: "'", with: "''")
+    let line = oneLine(text), leading = line.prefix { $0 == "'" }
+    let rest = line.dropFirst(leading.count).replacing("'", with: "''")
+    return leading.isEmpty ? "'\(rest)'" : "\"\(leading)\".'\(rest)'"
   }
 
   private static func temporaryFolder() throws -> String {

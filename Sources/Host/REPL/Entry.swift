@@ -12,7 +12,7 @@ struct Entry {
   init(_ text: String, check: (String) -> SourceCheck) {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     guard lines.count > 1, !check("return " + text).isComplete else {
-      chunks = [text]
+      chunks = [Entry.returningEnd(of: text, check: check) ?? text]
       return
     }
     if let chunk = Entry.returningLast(lines, check: check) {
@@ -22,6 +22,20 @@ struct Entry {
     } else {
       chunks = Entry.pieces(lines, check: check) ?? [text]
     }
+  }
+
+  /// `x = 1; x + 1`: the statements, with what stands after the last semicolon returned. Nil where the text is complete
+  /// as it is, or does not end in an expression.
+  static func returningEnd(of text: String, check: (String) -> SourceCheck) -> String? {
+    guard text.contains(";"), !check(text).isComplete else { return nil }
+    for place in text.indices.reversed() where text[place] == ";" {
+      let statements = text[..<place], rest = text[text.index(after: place)...]
+      guard !rest.allSatisfy(\.isWhitespace), check("return " + rest).isComplete,
+        check(statements + "; return nil").isComplete
+      else { continue }
+      return statements + "; return " + rest
+    }
+    return nil
   }
 
   /// `local x = 1` and `x + 1` on two lines: the second is returned, and sees the local.

@@ -30,7 +30,8 @@ final class Prompt {
   func run() -> Int32 {
     if isTerminal {
       output.write(
-        "\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, Ctrl-D leaves.\n")
+        "\(Acthost.versionLine)\n?name explains a name, help \"word\" searches, TAB completes, exit or Ctrl-D leaves.\n"
+      )
     }
     while true {
       switch readEntry() {
@@ -67,7 +68,7 @@ final class Prompt {
 
   private func needsMore(_ text: String) -> Bool {
     guard helpRequest(text) == nil, case .incomplete = state.check(text) else { return false }
-    return true
+    return Entry.returningEnd(of: text, check: state.check) == nil
   }
 
   /// The name in `?name` or `name?`; empty for `?` alone.
@@ -85,6 +86,8 @@ final class Prompt {
   /// Runs an entry; a code when the process is to end.
   private func run(_ text: String) -> Int32? {
     if text.allSatisfy(\.isWhitespace) { return nil }
+    let word = text.trimmingCharacters(in: .whitespaces)
+    if word == "exit" || word == "quit", !state.globalNames().contains(word) { return 0 }
     if let name = helpRequest(text) {
       output.write((name.isEmpty ? state.help.overview : state.helpText(for: name)) + "\n")
       return nil
@@ -128,15 +131,15 @@ final class Prompt {
   private func show(_ error: LuaError) {
     output.write("")  // takes a progress bar off the line, and puts what was printed before the error
     if error.isInterruption { return showInterruption(at: error.place) }
-    report(Terminal.errors.styled(error.description, .red))
+    report(error.description, .red)
     for cause in error.causes { report("caused by: \(cause)") }
-    if let traceback = error.traceback, Prompt.isTelling(traceback) { report(Terminal.errors.styled(traceback, .dim)) }
+    if let traceback = error.traceback, Prompt.isTelling(traceback) { report(traceback, .dim) }
   }
 
   /// What Ctrl-C stopped says so, even where a function gave what it had and the entry went on.
   private func showInterruption(at place: String?) {
     if isTerminal { output.write("\n") }  // after the ^C that the terminal shows
-    report(Terminal.errors.styled("interrupted", .yellow) + (place.map { " at \($0)" } ?? ""))
+    report("interrupted" + (place.map { " at \($0)" } ?? ""), .yellow)
   }
 
   /// Whether a traceback says more than that the entry itself failed.

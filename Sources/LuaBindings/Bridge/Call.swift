@@ -63,10 +63,16 @@ public struct Call {
     lua_type(stack.pointer, Int32(index + function.offset)) == LUA_TTABLE
   }
 
-  /// Throws when more than `count` arguments were given.
-  public func limitArguments(_ count: Int) throws {
-    guard argumentCount > count else { return }
-    throw error("takes \(count) argument\(count == 1 ? "" : "s"), found \(argumentCount)")
+  /// Throws when more than `count` arguments were given; nil at the end counts as not given.
+  func limitArguments(_ count: Int) throws {
+    var given = argumentCount
+    while given > count, !isGiven(given) { given -= 1 }
+    guard given > count else { return }
+    let names = function.row.parameters.prefix(count).joined(separator: ", ")
+    let most = count == 0 ? "no arguments" : "at most \(count) argument\(count == 1 ? "" : "s")"
+    throw error(
+      "takes \(most)\(names.isEmpty ? "" : " (\(names))"), found \(given) (a call that stands last passes "
+        + "all its results; in parentheses it passes one)")
   }
 
   // MARK: Results
@@ -108,6 +114,8 @@ final class BoundFunction {
   let qualifiedName: String
   /// 1 for methods and fields, whose object is the first value on the stack.
   let offset: Int
+  /// Most arguments it takes, the object not counted; nil for any number.
+  let argumentLimit: Int?
   /// Alive as long as its Lua functions are; finalisers still call them while the state is being deinitialised, when a
   /// checked reference would trap.
   unowned(unsafe) let state: LuaState
@@ -116,6 +124,7 @@ final class BoundFunction {
     self.row = row
     self.qualifiedName = qualifiedName
     self.offset = offset
+    argumentLimit = row.argumentLimit
     self.state = state
   }
 }

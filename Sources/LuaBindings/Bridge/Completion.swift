@@ -182,13 +182,13 @@ extension LuaState {
   }
 
   private func fileNames(in folder: String, _ prefix: String) -> [String] {
-    let path = folder.isEmpty ? "." : (folder as NSString).expandingTildeInPath
+    let path = folder.isEmpty ? "." : expandingHome(folder)
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else { return [] }
     return names.filter { $0.hasPrefix(prefix) && (!$0.hasPrefix(".") || prefix.hasPrefix(".")) }.sorted().prefix(500)
       .map { name in
         var isFolder: ObjCBool = false
         _ = FileManager.default.fileExists(
-          atPath: (path as NSString).appendingPathComponent(name), isDirectory: &isFolder)
+          atPath: "\(path)/\(name)", isDirectory: &isFolder)
         return isFolder.boolValue ? name + "/" : name
       }
   }

@@ -2,7 +2,7 @@ import CShim
 import Engine
 
 extension LuaState {
-  /// A value as the prompt shows it: strings as they are, tables to depth 3 and 30 items with sorted keys, objects as
+  /// A value as the prompt shows it: strings as they are but for control characters, tables to depth 3 and 30 items with sorted keys, objects as
   /// `tostring` shows them. Never a dump. Metamethods other than `__tostring` do not run; errors in it are shown.
   public func describe(_ value: LuaReference, width: Int? = nil) -> String {
     guard let stack = currentStack, value.push(on: stack) else { return "(gone)" }
@@ -15,11 +15,25 @@ extension LuaState {
     defer { lua_settop(stack.pointer, base) }
     if lua_type(stack.pointer, index) == LUA_TSTRING {
       let text = stack.string(at: index)
-      guard text.utf8.count > 20_000 else { return text }
-      return "\(text.prefix(20_000))\n... (\(text.utf8.count) bytes)"
+      guard text.utf8.count > 20_000 else { return printable(text) }
+      return "\(printable(String(text.prefix(20_000))))\n... (\(text.utf8.count) bytes)"
     }
     var describer = Describer(stack: stack)
-    return describer.node(at: lua_absindex(stack.pointer, index), depth: 0).text(width: max(20, width), indent: 0)
+    let node = describer.node(at: lua_absindex(stack.pointer, index), depth: 0)
+    return printable(node.text(width: max(20, width), indent: 0))
+  }
+
+  /// Whether a value says nothing of itself but an address: tables without `__tostring` or `__name`; and values that
+  /// read alike everywhere, such as nil and numbers.
+  func isPlain(at index: Int32, on stack: LuaStack) -> Bool {
+    let pointer = stack.pointer, base = stack.top
+    defer { lua_settop(pointer, base) }
+    guard lua_type(pointer, index) == LUA_TTABLE else { return lua_type(pointer, index) != LUA_TUSERDATA }
+    guard lua_checkstack(pointer, 8) != 0, lua_getmetatable(pointer, index) != 0 else { return true }
+    return ["__tostring", "__name"].allSatisfy { key in
+      stack.push(key)
+      return lua_rawget(pointer, base + 1) == LUA_TNIL
+    }
   }
 }
 

@@ -37,10 +37,10 @@ public struct LuaError: InterruptionError, CustomStringConvertible {
 
   init(kind: String, message: String, place: String?, traceback: String?, causes: [String], value: LuaReference?) {
     self.kind = kind
-    self.message = message
-    self.place = place
-    self.traceback = traceback
-    self.causes = causes
+    self.message = message.printable
+    self.place = place?.printable
+    self.traceback = traceback?.printable
+    self.causes = causes.map(\.printable)
     self.value = value
   }
 
@@ -128,15 +128,21 @@ extension LuaStack {
       }
       lua_settop(pointer, -2)
       return LuaError(
-        kind: stringField("kind") ?? "lua", message: stringField("message") ?? "", place: stringField("where"),
+        kind: stringField("kind") ?? "lua", message: stringField("message") ?? "",
+        place: stringField("where").flatMap { $0.isEmpty ? nil : $0 },
         traceback: stringField("traceback"), causes: causes, value: state.reference(copying: -1, on: self))
     }
     act_pushtraceback(pointer)
     let traceback = lua_type(pointer, -1) == LUA_TSTRING ? string(at: -1) : nil
     lua_settop(pointer, -2)
-    let message = text(at: -1)
+    act_pushwhere(pointer)
+    let place = lua_type(pointer, -1) == LUA_TSTRING ? string(at: -1) : nil
+    lua_settop(pointer, -2)
+    // What says itself how it reads is left as it is; a plain value is shown with its place.
+    let isPlain = state.isPlain(at: -1, on: self)
+    let message = isPlain ? state.describe(at: -1, on: self, width: 100) : text(at: -1)
     return LuaError(
-      kind: "lua", message: message, place: nil, traceback: traceback, causes: [],
+      kind: "lua", message: message, place: isPlain ? place : nil, traceback: traceback, causes: [],
       value: state.reference(copying: -1, on: self))
   }
 

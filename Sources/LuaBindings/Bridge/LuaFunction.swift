@@ -18,9 +18,6 @@ public struct LuaFunction {
   public func call(_ arguments: [any LuaPushable] = []) throws {
     try call(arguments, results: 0) { _ in }
   }
-
-  /// A hash of the function's code, without the values it captures.
-  public var codeHash: UInt64 { act_code_hash(stack.pointer, index) }
 }
 
 extension LuaStack {

@@ -21,8 +21,39 @@ public struct LuaStack {
     case LUA_TSTRING:
       let text = string(at: index)
       return text.count <= 40 ? "string \"\(text)\"" : "string \"\(text.prefix(37))...\""
+    case LUA_TTABLE where isSplit(at: index):
+      return "one of the lists of data.split, which gives one list per fraction (local a, b = data.split(...))"
     default: return typeName(at: index)
     }
+  }
+
+  /// Remembers the list on top as one that `data.split` made, for messages.
+  func markAsSplit() {
+    lua_checkstack(pointer, 8)
+    if lua_rawgetp(pointer, LuaRegistry.index, LuaRegistry.splits) != LUA_TTABLE {
+      pop()
+      lua_createtable(pointer, 0, 0)
+      lua_createtable(pointer, 0, 1)
+      push("__mode")
+      push("k")
+      lua_rawset(pointer, -3)
+      lua_setmetatable(pointer, -2)
+      lua_pushvalue(pointer, -1)
+      lua_rawsetp(pointer, LuaRegistry.index, LuaRegistry.splits)
+    }
+    lua_pushvalue(pointer, -2)
+    push(true)
+    lua_rawset(pointer, -3)
+    pop()
+  }
+
+  private func isSplit(at index: Int32) -> Bool {
+    let index = lua_absindex(pointer, index), base = top
+    guard lua_checkstack(pointer, 8) != 0 else { return false }
+    defer { lua_settop(pointer, base) }
+    guard lua_rawgetp(pointer, LuaRegistry.index, LuaRegistry.splits) == LUA_TTABLE else { return false }
+    lua_pushvalue(pointer, index)
+    return lua_rawget(pointer, -2) != LUA_TNIL
   }
 
   /// `table`, `function`, or the name of one of our types.

@@ -105,6 +105,7 @@ extension LuaState {
     internalRow { call in
       let name = lua_type(call.stack.pointer, 2) == LUA_TSTRING ? call.stack.string(at: 2) : ""
       if let assign = type.fields.first(where: { $0.name == name })?.assign { return try assign(call) }
+      if let assign = type.assignIndex, try assign(call) { return 0 }
       let open = type.fields.filter { $0.assign != nil }.map(\.name)
       throw LuaError(
         "argument",
@@ -119,7 +120,8 @@ extension LuaState {
         throw LuaError("argument", "a \(type.name) cannot be indexed by \(call.stack.found(at: 2))")
       }
       let name = call.stack.string(at: 2)
-      let near = suggestion(for: name, in: type.members)
+      var near = suggestion(for: name, in: type.members)
+      if near.isEmpty, !type.members.isEmpty { near = "; it has \(type.memberList)" }
       throw LuaError("argument", "a \(type.name) has no field or method '\(name)'\(near)")
     }
   }
@@ -130,5 +132,13 @@ extension LuaState {
   guard let object = call.stack.anyObject(at: 1) else {
     return call.push("\(call.stack.typeName(at: 1)) (freed)")
   }
-  return call.push(object.display)
+  return call.push(object.display.printable)
+}
+
+extension ObjectType {
+  /// `.site .layer :save()`, at most twenty of them.
+  fileprivate var memberList: String {
+    let all = fields.map { ".\($0.name)" } + methods.map { ":\($0.name)()" }
+    return all.prefix(20).joined(separator: " ") + (all.count > 20 ? " and \(all.count - 20) more" : "")
+  }
 }

@@ -15,6 +15,8 @@ public final class LuaState {
   public let help: HelpIndex
   public let modules: [Module]
   let references = ReferenceQueue()
+  /// What sweeps of this state follow from.
+  let experiments = ExperimentRecord()
   private(set) var main: OpaquePointer?
   /// The thread whose Swift function runs now, else the main one.
   var current: OpaquePointer?
@@ -22,6 +24,8 @@ public final class LuaState {
   private var typeBoxes: [ObjectIdentifier: TypeBox] = [:]
   private var lastFunctionKey = 0
   var tensorLimit: TensorSoftLimit
+  /// Where draws without a seed of their own come from; `tensor.seed` starts it again.
+  var random = RandomGenerator(seed: 0)
 
   /// Opens Lua with its libraries and `modules`. `memoryLimit` in bytes bounds Lua's own heap (default a quarter of the
   /// machine's memory, at most 4 GiB).
@@ -49,6 +53,10 @@ public final class LuaState {
     lua_createtable(pointer, 0, 0)
     lua_rawsetp(pointer, LuaRegistry.index, references.tableKey)
     for module in modules { install(module) }
+    guard act_remember_host(pointer) == LUA_OK else {
+      close()
+      throw EngineError(.memory, "no memory for a Lua state")
+    }
   }
 
   deinit { close() }
@@ -104,6 +112,9 @@ public final class LuaState {
 
   // MARK: Tensors
 
+  /// After a collection.
+  fileprivate func adjustTensorLimit() { tensorLimit.adjust(live: TensorMemory.live, heap: heapBytes) }
+
   /// Called when an object was handed to Lua: asks for a collection when tensors hold more than the soft limit.
   func accountForTensors() {
     if let main, TensorMemory.live > tensorLimit.bytes { act_request_collect(main) }
@@ -118,13 +129,15 @@ final class TypeBox {
 }
 
 /// torch7's rule for memory that Lua's collector cannot see: a full collection when tensors hold more than the limit;
-/// the limit grows by 1.4 when more than 80 % of it are still in use afterwards.
+/// the limit grows by 1.4 when more than 80 % of it are still in use afterwards. It starts low, so that loops use the
+/// same memory again while it is in cache, and grows with Lua's own heap, whose size is what a collection costs.
 struct TensorSoftLimit {
   var bytes: Int
 
-  init(memory: Int) { bytes = min(512 << 20, memory / 8) }
+  init(memory: Int) { bytes = min(64 << 20, memory / 8) }
 
-  mutating func adjust(live: Int) {
+  mutating func adjust(live: Int, heap: Int) {
+    bytes = max(bytes, min(512 << 20, 4 * heap))
     while live > bytes / 5 * 4, bytes < Int.max / 2 { bytes += bytes / 5 * 2 + 1 }
   }
 }
@@ -132,6 +145,8 @@ struct TensorSoftLimit {
 enum LuaRegistry {
   /// The macro `LUA_REGISTRYINDEX`, which Swift does not import.
   static let index = -1_000_000 - 1000 as Int32
+  /// Key of the lists that `data.split` has made.
+  nonisolated(unsafe) static let splits = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 }
 
 // MARK: Callbacks from C
@@ -147,7 +162,9 @@ private let callSwift: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?)
   defer { state.current = outer }
   let isRetry = act_take_retry(pointer)
   do {
-    return Int32(try function.row.body(Call(stack: stack, function: function)))
+    let call = Call(stack: stack, function: function)
+    if let limit = function.argumentLimit { try call.limitArguments(limit) }
+    return Int32(try function.row.body(call))
   } catch let error as EngineError where error.kind == .memory && function.row.retries && !isRetry {
     return Int32(ACT_RETRY)
   } catch {
@@ -170,5 +187,5 @@ private let writeWarning: @convention(c) (UnsafeMutableRawPointer?, UnsafePointe
 
 private let afterCollection: @convention(c) (UnsafeMutableRawPointer?) -> Void = { owner in
   guard let owner else { return }
-  Unmanaged<LuaState>.fromOpaque(owner).takeUnretainedValue().tensorLimit.adjust(live: TensorMemory.live)
+  Unmanaged<LuaState>.fromOpaque(owner).takeUnretainedValue().adjustTensorLimit()
 }

@@ -37,7 +37,10 @@ public struct OptionReader {
     let known = call.function.row.options.map(\.name)
     let stack = call.stack
     guard table.listCount == 0 else {
-      throw call.error("options are named: write { \(known.first ?? "name") = value }, found a list entry")
+      let found = table.stack.found(at: index)
+      throw call.error(
+        "options are named: write { \(known.first ?? "name") = value }, found "
+          + (found == "table" ? "a list entry" : found))
     }
     for name in try table.fieldNames(limit: 1000) where !known.contains(name) {
       let near = suggestion(for: name, in: known)

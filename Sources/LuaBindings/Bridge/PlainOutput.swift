@@ -32,7 +32,7 @@ public final class PlainOutput: Output {
       notes.append(text)
     } else {
       act_flush()
-      FileHandle.standardError.write(Data((text + "\n").utf8))
+      writeToStandardError(printable(text) + "\n")
     }
   }
 

@@ -45,17 +45,36 @@ public struct Function: Sendable {
     self.body = body
   }
 
-  /// Names of the arguments in the signature's parentheses.
+  /// Names of the arguments in the signature's parentheses, without the brackets around optional ones; none for a
+  /// function that takes one table in braces.
   var parameters: [String] {
-    guard let open = signature.firstIndex(of: "("), let close = signature.lastIndex(of: ")") else { return [] }
+    guard let open = signature.firstIndex(where: { $0 == "(" || $0 == "{" }), signature[open] == "(" else { return [] }
     var depth = 0
     var names = [""]
-    for character in signature[signature.index(after: open)..<close] {
-      if "{[(".contains(character) { depth += 1 }
-      if "}])".contains(character) { depth -= 1 }
-      if character == ",", depth == 0 { names.append("") } else { names[names.count - 1].append(character) }
+    scan: for character in signature[signature.index(after: open)...] {
+      switch character {
+      case "{", "(": depth += 1
+      case ")" where depth == 0: break scan
+      case "}", ")": depth -= 1
+      case "[", "]": if depth == 0 { continue }
+      case "," where depth == 0:
+        names.append("")
+        continue
+      default: break
+      }
+      names[names.count - 1].append(character)
     }
-    return names.map { $0.trimmingCharacters(in: .whitespaces) }
+    let trimmed = names.map { $0.trimmingCharacters(in: .whitespaces) }
+    return trimmed == [""] ? [] : trimmed
+  }
+
+  /// Most arguments it takes, the object of a method left out: what the signature names. More are an error, since
+  /// nobody would read them. Nil where `...` stands in the signature, and for operators, whose arguments Lua counts.
+  var argumentLimit: Int? {
+    guard let open = signature.firstIndex(where: { $0 == "(" || $0 == "{" }) else { return nil }
+    if signature[open] == "{" { return 1 }
+    // The called object is the first argument of `__call`.
+    return parameters.contains("...") ? nil : parameters.count + (name == "__call" ? 1 : 0)
   }
 }
 
@@ -138,12 +157,16 @@ public struct ObjectType: Sendable {
   public let isUnique: Bool
   /// Answers keys that are no field or method (argument 1 the object, 2 the key); nil when it knows no answer either.
   public let index: (@Sendable (Call) throws -> Int?)?
+  /// Takes assignments to keys that are no field (argument 1 the object, 2 the key, 3 the value); false when it does not
+  /// know the key.
+  public let assignIndex: (@Sendable (Call) throws -> Bool)?
   /// What `<close>` does instead of giving the object back.
   public let close: Function.Body?
 
   public init(
     _ name: String, _ summary: String, fields: [Field] = [], methods: [Function] = [], operators: [Function] = [],
-    isUnique: Bool = false, index: (@Sendable (Call) throws -> Int?)? = nil, close: Function.Body? = nil
+    isUnique: Bool = false, index: (@Sendable (Call) throws -> Int?)? = nil,
+    assignIndex: (@Sendable (Call) throws -> Bool)? = nil, close: Function.Body? = nil
   ) {
     self.name = name
     self.summary = summary
@@ -152,6 +175,7 @@ public struct ObjectType: Sendable {
     self.operators = operators
     self.isUnique = isUnique
     self.index = index
+    self.assignIndex = assignIndex
     self.close = close
   }
 

@@ -4,7 +4,8 @@
 
 #include "internal.h"
 
-static char error_key, exit_key, traceback_key;  // addresses in the registry
+static char error_key, exit_key, traceback_key, where_key;  // addresses in the registry
+static lua_CFunction raise_function;                         // `error` of the base library
 
 bool act_iserror(lua_State *L, int index) {
   index = lua_absindex(L, index);
@@ -128,6 +129,16 @@ size_t act_position_length(const char *text, size_t length) {
   return 0;
 }
 
+// Whether the value at hand was thrown by `error`, which adds a position unless the script asked for none.
+static bool is_raised_by_script(lua_State *L) {
+  lua_Debug frame;
+  if (!lua_getstack(L, 1, &frame)) return false;
+  lua_getinfo(L, "f", &frame);
+  bool same = lua_tocfunction(L, -1) == raise_function;
+  lua_pop(L, 1);
+  return same;
+}
+
 int act_message_handler(lua_State *L) {
   if (act_isexit(L, 1)) return 1;
   if (lua_type(L, 1) == LUA_TSTRING) {
@@ -136,7 +147,8 @@ int act_message_handler(lua_State *L) {
     size_t position = act_position_length(text, length);
     size_t start = position ? position + 2 : 0;
     act_pusherror(L, "lua", text + start, length - start, 0);
-    set_string(L, 2, "where", text, position);
+    // "" says that there is none, and that none is to be looked for.
+    if (position || is_raised_by_script(L)) set_string(L, 2, "where", text, position);
     act_decorate(L, 1, 1);
     return 1;
   }
@@ -146,7 +158,15 @@ int act_message_handler(lua_State *L) {
   }
   push_traceback(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  if (!push_where(L, 1)) lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &where_key);
   return 1;
+}
+
+void act_pushwhere(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &where_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &where_key);
 }
 
 void act_pushtraceback(lua_State *L) {
@@ -177,6 +197,9 @@ static int error_concat(lua_State *L) {
 }
 
 void act_open_errors(lua_State *L) {
+  lua_getglobal(L, "error");
+  raise_function = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
   lua_createtable(L, 0, 4);
   lua_pushcfunction(L, error_tostring);
   lua_setfield(L, -2, "__tostring");

@@ -1,4 +1,5 @@
 // The state, its allocator with a limit, and warnings.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,5 +111,20 @@ void act_set_limit(lua_State *L, size_t limit) { act_gethost(L)->limit = limit; 
 void act_request_collect(lua_State *L) { act_gethost(L)->collect = true; }
 void act_collect(lua_State *L) { lua_gc(L, LUA_GCCOLLECT); }
 
-void act_write(const uint8_t *bytes, size_t count) { fwrite(bytes, 1, count, stdout); }
-void act_flush(void) { fflush(stdout); }
+static int output_error;  // of the first write that failed: a later one would say something else
+
+void act_write(const uint8_t *bytes, size_t count) {
+  errno = 0;
+  if (fwrite(bytes, 1, count, stdout) < count && !output_error) output_error = errno ? errno : EIO;
+}
+
+void act_flush(void) {
+  errno = 0;
+  if (fflush(stdout) != 0 && !output_error) output_error = errno ? errno : EIO;
+}
+
+int act_output_error(void) {
+  act_flush();
+  if (!output_error && ferror(stdout)) output_error = EIO;
+  return output_error;
+}

@@ -295,32 +295,3 @@ bool act_stray_key(lua_State *L, int index, lua_Integer count) {
   }
   return false;
 }
-
-static int hash_piece(lua_State *L, const void *bytes, size_t count, void *context) {
-  (void)L;
-  uint64_t hash = *(uint64_t *)context;
-  for (size_t i = 0; i < count; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;  // FNV-1a
-  *(uint64_t *)context = hash;
-  return 0;
-}
-
-static int protected_hash(lua_State *L) {
-  uint64_t *hash = lua_touserdata(L, 2);
-  lua_settop(L, 1);
-  lua_dump(L, hash_piece, hash, 1);
-  return 0;
-}
-
-uint64_t act_code_hash(lua_State *L, int index) {
-  if (!lua_isfunction(L, index) || lua_iscfunction(L, index)) return 0;
-  uint64_t hash = 0xcbf29ce484222325u;
-  index = lua_absindex(L, index);
-  lua_pushcfunction(L, protected_hash);
-  lua_pushvalue(L, index);
-  lua_pushlightuserdata(L, &hash);
-  if (act_pcall(L, 2, 0) != LUA_OK) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  return hash;
-}

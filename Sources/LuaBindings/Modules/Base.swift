@@ -7,16 +7,16 @@ extension Module {
     "base", "Printing and help.",
     globals: [
       Function(
-        "print", "print(...)", "Writes its arguments, as tostring shows them, separated by tabs.", results: "nothing",
+        "print", "print(...)",
+        "Writes its arguments separated by tabs: as tostring shows them, but tables without a __tostring by what they hold "
+          + "(to depth 3 and 30 items), not by their address.", results: "nothing",
         example: "print(\"loss\", 0.25)"
       ) { call in
         var line: [UInt8] = []
         for index in 1..<(call.argumentCount + 1) {
           let stack = call.stack
-          guard act_tostring(stack.pointer, Int32(index)) == LUA_OK else { throw stack.takeError() }
           if index > 1 { line.append(9) }
-          line += stack.bytes(at: -1)
-          stack.pop()
+          line += try stack.printed(at: Int32(index))
         }
         line.append(10)
         call.state.output.write(line)
@@ -35,4 +35,19 @@ extension Module {
         return 0
       },
     ])
+}
+
+extension LuaStack {
+  /// What `print` writes for a value: strings of scripts byte for byte, what files and models may have put into objects
+  /// and errors without control characters.
+  fileprivate func printed(at index: Int32) throws -> [UInt8] {
+    let isTable = lua_type(pointer, index) == LUA_TTABLE
+    if act_function_context(pointer, index) != nil || (isTable && state.isPlain(at: index, on: self)) {
+      return Array(state.describe(at: index, on: self, width: state.output.width).utf8)
+    }
+    guard act_tostring(pointer, index) == LUA_OK else { throw takeError() }
+    defer { pop() }
+    let isOurs = act_object_type(pointer, index) != nil || act_iserror(pointer, index)
+    return isOurs ? Array(printable(string(at: -1)).utf8) : bytes(at: -1)
+  }
 }

@@ -8,13 +8,16 @@ public struct Rate: Sendable, Equatable {
   public let low: Double, high: Double
 
   /// `hits` of `count`; NaN, from 0 to 1, for no texts.
-  public init(hits: Int, of count: Int) {
+  public init(hits: Int, of count: Int) { self.init(hits: hits, of: count, z: 1.959963984540054) }
+
+  /// With another normal quantile than that of 95 %.
+  init(hits: Int, of count: Int, z: Double) {
     self.count = count
     guard count > 0 else {
       (rate, low, high) = (.nan, 0, 1)
       return
     }
-    let n = Double(count), p = Double(hits) / n, z = 1.959963984540054, zz = z * z
+    let n = Double(count), p = Double(hits) / n, zz = z * z
     let centre = (p + zz / (2 * n)) / (1 + zz / n)
     let half = z / (1 + zz / n) * (p * (1 - p) / n + zz / (4 * n * n)).squareRoot()
     rate = p

@@ -6,27 +6,50 @@ import OrderedCollections
 /// Every row reaches the disk before `row(_:)` returns, so a crash loses at most the row in progress.
 public final class RunFolder {
   public let path: String
-  private let rowsPath: String
 
-  /// Makes `runs/NAME/TIME` below the working folder, or `runs/NAME` itself when `isResumable`. `facts` go into
-  /// `run.json`. Throws `.file`, and `.argument` for a name that is no plain file name.
-  public init(name: String, isResumable: Bool = false, facts: OrderedDictionary<String, JSONValue>) throws {
-    guard !name.isEmpty, name.utf8.count <= 100, !name.contains("/"), !name.hasPrefix(".") else {
+  /// Makes `runs/NAME/TIME` below the working folder, which no other run has. `facts` go into `run.json`.
+  /// Throws `.file`, and `.argument` for a name that is no plain file name.
+  public init(name: String, facts: OrderedDictionary<String, JSONValue>) throws {
+    let base = try RunFolder.base(name)
+    path = try RunFolder.makeUnused(base + "/" + RunFolder.timeStamp())
+    try record(facts, name: name)
+  }
+
+  /// Opens `runs/NAME` itself, which is made where it is missing; see `record`.
+  public init(shared name: String) throws {
+    path = try RunFolder.base(name)
+    try RunFolder.make(path)
+  }
+
+  private static func base(_ name: String) throws -> String {
+    guard !name.isEmpty, name.utf8.count <= 100, !name.contains("/"), !name.hasPrefix("."),
+      !name.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+    else {
       throw EngineError(.argument, "a run cannot be named '\(name)': use a plain word without / or a leading dot")
     }
-    let base = "runs/\(name)"
-    path = isResumable ? base : try RunFolder.unused(base + "/" + RunFolder.timeStamp())
-    rowsPath = path + "/rows.jsonl"
+    return "runs/\(name)"
+  }
+
+  private static func make(_ path: String) throws {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
       throw EngineError(.file, "the run folder \(path) cannot be made: \(error.localizedDescription)")
     }
-    var card: OrderedDictionary<String, JSONValue> = [
-      "name": .string(name), "started": .string(ISO8601DateFormatter().string(from: Date())),
-    ]
+  }
+
+  /// What was run, with what: `run.json` the first time, a line of `resumed.jsonl` every time after it.
+  func record(_ facts: OrderedDictionary<String, JSONValue>, name: String) throws {
+    let time = JSONValue.string(ISO8601DateFormatter().string(from: Date()))
+    let isFirst = access(path + "/run.json", F_OK) != 0
+    var card: OrderedDictionary<String, JSONValue> =
+      isFirst ? ["name": .string(name), "started": time] : ["time": time]
     card.merge(facts) { $1 }
-    try write("run.json", JSONValue.object(card).text + "\n")
+    if isFirst {
+      try write("run.json", JSONValue.object(card).text + "\n")
+    } else {
+      try append(.object(card), to: "resumed.jsonl")
+    }
   }
 
   private static func timeStamp() -> String {
@@ -36,10 +59,15 @@ public final class RunFolder {
     return formatter.string(from: Date())
   }
 
-  private static func unused(_ path: String) throws -> String {
+  /// Makes `path`, or `path-2`, ... where it is taken; two processes never get the same.
+  private static func makeUnused(_ path: String) throws -> String {
+    try make(parentFolder(of: path))
     for number in 1...1000 {
       let candidate = number == 1 ? path : "\(path)-\(number)"
-      if !FileManager.default.fileExists(atPath: candidate) { return candidate }
+      if mkdir(candidate, 0o777) == 0 { return candidate }
+      guard errno == EEXIST else {
+        throw EngineError(.file, "the run folder \(candidate) cannot be made: \(String(cString: strerror(errno)))")
+      }
     }
     throw EngineError(.file, "no free run folder like \(path)")
   }
@@ -52,8 +80,7 @@ public final class RunFolder {
     }
     let target = path + "/" + name
     if parts.count > 1 {
-      let folder = (target as NSString).deletingLastPathComponent
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      try RunFolder.make(parentFolder(of: target))
     }
     return target
   }
@@ -67,44 +94,42 @@ public final class RunFolder {
   }
 
   /// Appends one row and flushes it to the disk.
-  public func row(_ row: JSONValue) throws {
-    let descriptor = open(rowsPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+  public func row(_ row: JSONValue) throws { try append(row, to: "rows.jsonl") }
+
+  private func append(_ value: JSONValue, to name: String) throws {
+    let target = path + "/" + name
+    func failure(_ what: String) -> EngineError {
+      EngineError(.file, "cannot \(what) \(target): \(String(cString: strerror(errno)))")
+    }
+    let descriptor = open(target, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw failure("open") }
     defer { close(descriptor) }
     // A row that a crash cut short has no line end; it must not swallow this one.
-    let line = (endsInside(descriptor) ? "\n" : "") + row.text + "\n"
-    let bytes = Array(line.utf8)
-    guard bytes.withUnsafeBytes({ Foundation.write(descriptor, $0.baseAddress, $0.count) }) == bytes.count else {
-      throw failure("write")
+    let bytes = Array(((RunFolder.endsInside(descriptor) ? "\n" : "") + value.text + "\n").utf8)
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw failure("write") }
+      rest = rest.dropFirst(count)
     }
     guard fsync(descriptor) == 0 else { throw failure("write") }
   }
 
-  private func endsInside(_ descriptor: Int32) -> Bool {
-    let reader = open(rowsPath, O_RDONLY | O_CLOEXEC)
-    guard reader >= 0 else { return false }
-    defer { close(reader) }
-    guard lseek(reader, -1, SEEK_END) >= 0 else { return false }
+  private static func endsInside(_ descriptor: Int32) -> Bool {
+    let size = lseek(descriptor, 0, SEEK_END)
     var last: UInt8 = 0
-    return read(reader, &last, 1) == 1 && last != 10
+    return size > 0 && pread(descriptor, &last, 1, size - 1) == 1 && last != 10
   }
 
-  private func failure(_ what: String) -> EngineError {
-    EngineError(.file, "cannot \(what) \(rowsPath): \(String(cString: strerror(errno)))")
-  }
-
-  /// Rows written before, in order; a damaged last line is left out.
-  public func rows() throws -> [JSONValue] {
-    guard let data = FileManager.default.contents(atPath: rowsPath) else { return [] }
-    return data.split(separator: 10).compactMap {
-      try? JSONValue(parsing: String(decoding: $0, as: UTF8.self), source: rowsPath)
+  /// The lines of a file of JSON lines in order, and how many are damaged (cut short by a crash) and left out.
+  public func lines(_ name: String) throws -> (values: [JSONValue], damaged: Int) {
+    guard access(path + "/" + name, F_OK) == 0 else { return ([], 0) }
+    let file = try MappedFile(path: path + "/" + name)
+    let lines = file.bytes.split(separator: 10)
+    let values = lines.compactMap {
+      try? JSONValue(parsing: UnsafeRawBufferPointer(rebasing: $0), source: name)
     }
-  }
-
-  /// Puts the rows of an earlier definition aside.
-  public func setRowsAside() throws {
-    let old = path + "/rows.before.jsonl"
-    unlink(old)
-    guard rename(rowsPath, old) == 0 || errno == ENOENT else { throw failure("rename") }
+    return withExtendedLifetime(file) { (values, lines.count - values.count) }
   }
 }

@@ -52,6 +52,40 @@ public struct ActivationPairs: Sendable {
     return (training, rows.indices.filter { held.contains(rows[$0].text) })
   }
 
+  /// Training rows apart from a tenth of their texts, which say when training should stop.
+  func validation(_ training: [Int], _ options: MapperOptions) throws -> (training: [Int], validation: [Int]) {
+    let texts = Set(training.map { rows[$0].text })
+    guard texts.count >= 2 else {
+      throw EngineError(
+        .argument, "training until it converges needs 2 texts or more beside the held-out ones; give epochs = instead")
+    }
+    let chosen = try heldOutTexts(texts, holdout: 0.1, seed: options.seed &+ 1)
+    return (training.filter { !chosen.contains(rows[$0].text) }, training.filter { chosen.contains(rows[$0].text) })
+  }
+
+  /// Each text's rows with those of another one, the next in a random round of all: rows of content with rows of content
+  /// from the first on, rows of the template from the last backwards, as far as both reach. What a map can learn of such
+  /// pairs is what template and place tell, nothing that the texts say. Throws `.argument` for one text.
+  func shuffledTexts(_ training: [Int], seed: Int) throws -> (source: [Int], target: [Int]) {
+    let texts = Dictionary(grouping: training) { rows[$0].text }.sorted { $0.key < $1.key }.map(\.value)
+    guard texts.count >= 2 else {
+      throw EngineError(.argument, "one text has no other to be shuffled with; give more texts")
+    }
+    var generator = RandomGenerator(seed: seed)
+    let round = generator.permutation(texts.count)
+    var source: [Int] = [], target: [Int] = []
+    for (place, text) in round.enumerated() {
+      let other = texts[round[(place + 1) % round.count]]
+      let content = (texts[text].filter { !rows[$0].isTemplate }, other.filter { !rows[$0].isTemplate })
+      let template = (texts[text].filter { rows[$0].isTemplate }, other.filter { rows[$0].isTemplate })
+      let counts = (min(content.0.count, content.1.count), min(template.0.count, template.1.count))
+      source += content.0.prefix(counts.0) + template.0.suffix(counts.1)
+      target += content.1.prefix(counts.0) + template.1.suffix(counts.1)
+    }
+    guard !source.isEmpty else { throw EngineError(.argument, "there are no rows to fit a map to") }
+    return (source, target)
+  }
+
   /// The pairs of some rows, copied.
   public func subset(_ indices: [Int]) throws -> ActivationPairs {
     try ActivationPairs(

@@ -13,39 +13,58 @@ public struct MapFit: Sendable {
   ) throws {
     let (training, heldOut) = try pairs.split(holdout: options.holdout, seed: options.seed)
     let clock = ContinuousClock(), start = clock.now
+    guard options.rank == nil || options.method == .lowRank else {
+      throw EngineError(.argument, "rank belongs to method \"low_rank\", not to \"\(options.method.rawValue)\"")
+    }
+    var curve: MapTraining.Outcome?, trainingRows = training.count
     switch options.method {
-    case .ridge:
-      mapper = try MapFit.statistics(pairs, training).ridge(lambda: options.lambda)
+    case .ridge, .identity, .meanShift, .procrustes, .lowRank:
+      mapper = try MapFit.statistics(pairs, training).map(options)
+    case .shuffled:
+      let (source, target) = try pairs.shuffledTexts(training, seed: options.seed)
+      trainingRows = source.count
+      mapper = try MapFit.statistics(pairs, source, target).map(options)
     case .affine, .autoencoder:
+      let parts = try options.patience.map { _ in try pairs.validation(training, options) }
+      let fitted = parts?.training ?? training
       let plan = try options.plan(sourceWidth: pairs.sourceWidth, targetWidth: pairs.targetWidth)
       let moments =
         plan.standardises
-        ? try MapFit.moments(pairs, training) : (.none(pairs.sourceWidth), .none(pairs.targetWidth))
+        ? try MapFit.moments(pairs, fitted) : (.none(pairs.sourceWidth), .none(pairs.targetWidth))
       let run = try MapTraining(
         method: options.method, plan: plan, seed: options.seed, source: moments.0, target: moments.1)
-      try run.run(pairs, training: training, heldOut: heldOut, progress: progress)
+      curve = try run.run(
+        pairs, training: fitted, heldOut: heldOut, validation: parts?.validation ?? [], progress: progress)
+      trainingRows = fitted.count
       mapper = try run.result()
     }
     let seconds = (clock.now - start) / .seconds(1)
-    report = try MapReport(mapper, on: pairs.subset(heldOut), trainingRows: training.count, seconds: seconds)
+    var report = try MapReport(mapper, on: pairs.subset(heldOut), trainingRows: trainingRows, seconds: seconds)
+    (report.curve, report.converged, report.bestEpoch) = (curve?.epochs, curve?.converged, curve?.best)
+    self.report = report
     self.options = options
   }
 
-  /// A ridge map from statistics gathered while activations streamed by, reported on `heldOut`.
-  public init(ridge statistics: PairStatistics, heldOut: ActivationPairs, options: MapperOptions) throws {
+  /// A closed-form map from statistics gathered while activations streamed by, reported on `heldOut`.
+  init(_ statistics: PairStatistics, heldOut: ActivationPairs, options: MapperOptions) throws {
     let clock = ContinuousClock(), start = clock.now
-    mapper = try statistics.ridge(lambda: options.lambda)
+    mapper = try statistics.map(options)
     let seconds = (clock.now - start) / .seconds(1)
     report = try MapReport(mapper, on: heldOut, trainingRows: statistics.count, seconds: seconds)
     self.options = options
   }
 
-  private static func statistics(_ pairs: ActivationPairs, _ rows: [Int]) throws -> PairStatistics {
+  /// Sums over rows `rows` of the source with rows `others`, the same ones unless given, of the target.
+  private static func statistics(
+    _ pairs: ActivationPairs, _ rows: [Int], _ others: [Int]? = nil
+  ) throws -> PairStatistics {
     var statistics = PairStatistics(sourceWidth: pairs.sourceWidth, targetWidth: pairs.targetWidth)
     for start in stride(from: 0, to: rows.count, by: 2048) {
       try Interrupt.check()
-      let block = Array(rows[start..<min(rows.count, start + 2048)])
-      try statistics.add(source: pairs.source.gathered(rows: block), target: pairs.target.gathered(rows: block))
+      let block = start..<min(rows.count, start + 2048)
+      try statistics.add(
+        source: pairs.source.gathered(rows: Array(rows[block])),
+        target: pairs.target.gathered(rows: Array((others ?? rows)[block])))
     }
     return statistics
   }

@@ -19,6 +19,25 @@ public struct MapReport: Sendable, Codable, Equatable {
   public var trainingRows: Int
   /// Time of the fit itself.
   public var seconds: Double
+  /// How training went, epoch by epoch; nil for maps in closed form.
+  public var curve: [Epoch]?
+  /// Whether training ended because the validation loss fell no more; nil where nothing was checked, as with a fixed
+  /// number of epochs.
+  public var converged: Bool?
+  /// The epoch whose parameters were kept; nil for maps in closed form.
+  public var bestEpoch: Int?
+
+  /// Losses are mean squared errors in the units trained on (deviations; raw ones with the paper's preset).
+  public struct Epoch: Sendable, Codable, Equatable {
+    public let epoch: Int
+    public let loss: Double
+    /// On the texts held out for the report, which decide nothing; with a fixed number of epochs.
+    public let heldOut: Double?
+    /// On the texts that decide when to stop.
+    public let validation: Double?
+    public let learningRate: Double
+  }
+
   /// `fvu` dimension by dimension; NaN where the target never changes.
   public var fvuByDimension: [Double]
 

@@ -38,14 +38,26 @@ struct MapTraining {
     return p.count == 2 ? first : try first.relu().linear(p[2], bias: p[3])
   }
 
-  /// Trains on rows `training` of `pairs` and measures the loss on `heldOut` after every epoch.
+  /// How a run went.
+  struct Outcome {
+    var epochs: [MapReport.Epoch] = []
+    var converged: Bool?
+    /// The epoch whose parameters were kept.
+    var best = 0
+  }
+
+  /// Trains on rows `training` of `pairs`. With a fixed number of epochs the loss on `heldOut` is measured after each;
+  /// with patience, the one on `validation` decides.
   /// Throws `.interrupted` on Ctrl-C and `.numeric` where the loss is no number any more.
   func run(
-    _ pairs: ActivationPairs, training: [Int], heldOut: [Int], progress: (MapTrainingProgress) throws -> Void
-  ) throws {
+    _ pairs: ActivationPairs, training: [Int], heldOut: [Int], validation: [Int],
+    progress: (MapTrainingProgress) throws -> Void
+  ) throws -> Outcome {
     let optimiser = try Adam(parameters, learningRate: plan.learningRate, weightDecay: plan.weightDecay)
     let tape = Tape()
-    var generator = RandomGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed), outcome = Outcome()
+    var stopping = plan.patience.map { EarlyStopping(patience: $0) }
+    let measured = stopping == nil ? heldOut : validation
     var batches = shuffledBatches(pairs, training, &generator)
     let steps = batches.count * plan.epochs
     var step = 0
@@ -54,7 +66,9 @@ struct MapTraining {
       var sum = 0.0, seen = 0
       for batch in batches {
         try Interrupt.check()
-        if plan.lateFall { optimiser.learningRate = plan.learningRate * (10 * step >= 7 * steps ? 0.1 : 1) }
+        if plan.lateFall, stopping == nil {
+          optimiser.learningRate = plan.learningRate * (10 * step >= 7 * steps ? 0.1 : 1)
+        }
         let loss = try self.loss(batch[...], of: pairs, on: tape, isTraining: true)
         guard loss.isFinite else {
           throw EngineError(.numeric, "the map's loss became \(loss) in step \(step + 1); try a lower lr")
@@ -69,12 +83,30 @@ struct MapTraining {
               step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen), heldOutLoss: nil))
         }
       }
-      let heldOutLoss = heldOut.isEmpty ? nil : try meanLoss(heldOut, of: pairs, on: tape)
+      let other = measured.isEmpty ? nil : try meanLoss(measured, of: pairs, on: tape)
+      outcome.epochs.append(
+        .init(
+          epoch: epoch, loss: sum / Double(seen), heldOut: stopping == nil ? other : nil,
+          validation: stopping == nil ? nil : other, learningRate: optimiser.learningRate))
+      outcome.best = epoch
       try progress(
         .init(
           step: step, steps: steps, epoch: epoch, epochs: plan.epochs, loss: sum / Double(seen),
-          heldOutLoss: heldOutLoss))
+          heldOutLoss: other))
+      if stopping != nil, let other {
+        let next = try stopping?.take(other, epoch: epoch, parameters) ?? .goOn
+        if next == .stop { break }
+        if next == .slower {
+          stopping?.restore(parameters)
+          optimiser.learningRate *= 0.1
+        }
+      }
     }
+    if let stopping {
+      stopping.restore(parameters)
+      (outcome.converged, outcome.best) = (stopping.hasStopped, stopping.bestEpoch)
+    }
+    return outcome
   }
 
   /// Batches of shuffled rows, or of all rows of 16 shuffled texts.
@@ -95,7 +127,8 @@ struct MapTraining {
   private func loss(
     _ rows: ArraySlice<Int>, of pairs: ActivationPairs, on tape: Tape, isTraining: Bool
   ) throws -> Double {
-    let x = try tape.buffer([rows.count, pairs.sourceWidth]), y = try tape.buffer([rows.count, pairs.targetWidth])
+    let x = try Tensor(uninitialized: [rows.count, pairs.sourceWidth]),
+      y = try Tensor(uninitialized: [rows.count, pairs.targetWidth])
     source.gather(rows, of: pairs.source, into: x)
     target.gather(rows, of: pairs.target, into: y)
     let loss = try forward(tape.constant(x)).meanSquaredError(tape.constant(y))

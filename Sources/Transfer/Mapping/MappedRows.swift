@@ -27,8 +27,9 @@ public func mappedRows(
   }
   let prompt = try sourcePrompt(for: target, targetModel: targetModel, source: source)
   let isText = prompt.text != nil && target.text != nil
-  let pairs = try PairStream.align(
-    prompt, target, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
+  let aligner = TextAligner(
+    source, targetModel, isText ? alignment ?? map?.card.options.alignment ?? .offset : .index)
+  let pairs = try aligner.rows(prompt, target)
   guard !pairs.isEmpty else {
     throw EngineError(
       .position,
@@ -61,14 +62,26 @@ private func sourcePrompt(for target: Prompt, targetModel: Model, source: Model)
   switch target.contentSpans.count {
   case 0: return try source.prompt(text: text)
   case 1: return try source.prompt(text: Array(text[target.contentSpans[0]]), chat: true)
-  case 2 where target.contentSpans[1].upperBound == text.count:  // a user turn and what is scored of its answer
+  case 2 where isAnswered(target, text):  // a user turn and what is scored of its answer
     let message = ChatMessage(role: "user", content: Array(text[target.contentSpans[0]]))
     let turn = try source.renderChat([message], generationPrompt: true)
-    return try source.prompt(rendered: turn.answered(Array(text[target.contentSpans[1]])))
+    let answered = turn.answered(Array(text[target.contentSpans[1]]))
+    guard target.contentSpans[1].upperBound < text.count, let tokenizer = source.tokenizer,
+      let end = source.template?.endOfTurn(tokenizer)
+    else { return try source.prompt(rendered: answered) }
+    return try source.prompt(
+      rendered: RenderedChat(
+        text: answered.text + tokenizer.tokenBytes(end), contentSpans: answered.contentSpans))
   default:
     throw EngineError(
       .argument,
       "replace: a conversation of \(target.contentSpans.count) messages cannot be told to \(source.name); "
         + "give prompts of one user turn")
   }
+}
+
+/// Whether the second content, an answer, ends the text, but for one token that ends the turn.
+private func isAnswered(_ prompt: Prompt, _ text: [UInt8]) -> Bool {
+  let end = prompt.contentSpans[1].upperBound
+  return end == text.count || prompt.spans?.last == end..<text.count
 }

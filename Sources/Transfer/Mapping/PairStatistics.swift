@@ -8,9 +8,10 @@ public struct PairStatistics {
   public private(set) var count = 0
   private var sourceShift: [Float] = [], targetShift: [Float] = []
   /// Sums of shifted rows, and of their squares in the target.
-  private var sourceSum: [Double], targetSum: [Double], targetSquares: [Double]
+  private(set) var sourceSum: [Double], targetSum: [Double]
+  private var targetSquares: [Double]
   /// X^T X `[dFrom, dFrom]` and X^T Y `[dFrom, dTo]` of shifted rows.
-  private var gram: [Double], cross: [Double]
+  private(set) var gram: [Double], cross: [Double]
 
   public init(sourceWidth: Int, targetWidth: Int) {
     (self.sourceWidth, self.targetWidth) = (sourceWidth, targetWidth)
@@ -88,27 +89,8 @@ public struct PairStatistics {
   /// (which is 1) times the squared coefficients of the standardised source. Hoerl and Kennard 1970, in closed form.
   /// Throws `.argument` without rows or for a negative lambda, `.numeric` where lambda is too small for the data.
   public func ridge(lambda: Double) throws -> AffineMap {
-    guard count > 0 else { throw EngineError(.argument, "there are no rows to fit a map to") }
-    guard lambda >= 0, lambda.isFinite else {
-      throw EngineError(.argument, "lambda = \(lambda) is not a number from 0 up")
-    }
-    let from = sourceMoments(), to = targetMoments(), d = sourceWidth, n = Double(count)
-    // Dimensions that never change take no part.
-    let scale = from.deviations.map { $0 > 0 ? 1 / $0 : 0 }
-    let mean = sourceSum.map { $0 / n }, targetMean = targetSum.map { $0 / n }
-    var matrix = Array(repeating: 0.0, count: d * d)
-    for i in 0..<d {
-      for j in 0..<d { matrix[i * d + j] = (gram[i * d + j] / n - mean[i] * mean[j]) * scale[i] * scale[j] }
-    }
-    let diagonal = (0..<d).reduce(0) { $0 + matrix[$1 * d + $1] } / Double(max(1, d))
-    for i in 0..<d { matrix[i * d + i] += scale[i] == 0 ? 1 : lambda * diagonal }
-    var sides = Array(repeating: 0.0, count: targetWidth * d)
-    for i in 0..<d {
-      for j in 0..<targetWidth {
-        sides[j * d + i] = (cross[i * targetWidth + j] / n - mean[i] * targetMean[j]) * scale[i]
-      }
-    }
-    try PositiveDefiniteSystem(matrix, order: d).solve(&sides)
+    let from = sourceMoments(), to = targetMoments(), d = sourceWidth
+    let (sides, scale) = try ridgeCoefficients(lambda: lambda)
     let weight = try Tensor(uninitialized: [targetWidth, d]), bias = try Tensor(uninitialized: [targetWidth])
     for j in 0..<targetWidth {
       var offset = to.means[j]
@@ -120,5 +102,43 @@ public struct PairStatistics {
       bias.mutablePointer[j] = Float(offset)
     }
     return try AffineMap(weight: weight, bias: bias)
+  }
+
+  /// Ridge coefficients `[dTo, dFrom]` of the standardised source on the raw target, and what each source dimension is
+  /// multiplied by (0 where it never changes).
+  func ridgeCoefficients(lambda: Double) throws -> (coefficients: [Double], scale: [Double]) {
+    guard lambda >= 0, lambda.isFinite else {
+      throw EngineError(.argument, "lambda = \(lambda) is not a number from 0 up")
+    }
+    try requireRows()
+    let d = sourceWidth, n = Double(count)
+    // Dimensions that never change take no part.
+    let scale = sourceMoments().deviations.map { $0 > 0 ? 1 / $0 : 0 }
+    let mean = sourceSum.map { $0 / n }
+    var matrix = Array(repeating: 0.0, count: d * d)
+    for i in 0..<d {
+      for j in 0..<d { matrix[i * d + j] = (gram[i * d + j] / n - mean[i] * mean[j]) * scale[i] * scale[j] }
+    }
+    let diagonal = (0..<d).reduce(0) { $0 + matrix[$1 * d + $1] } / Double(max(1, d))
+    for i in 0..<d { matrix[i * d + i] += scale[i] == 0 ? 1 : lambda * diagonal }
+    var sides = crossCovariance()
+    for j in 0..<targetWidth { for i in 0..<d { sides[j * d + i] *= scale[i] } }
+    try PositiveDefiniteSystem(matrix, order: d).solve(&sides)
+    return (sides, scale)
+  }
+
+  /// Covariances `[dTo, dFrom]` of target and source dimensions.
+  func crossCovariance() -> [Double] {
+    let d = sourceWidth, n = Double(count)
+    let mean = sourceSum.map { $0 / n }, targetMean = targetSum.map { $0 / n }
+    var covariance = Array(repeating: 0.0, count: targetWidth * d)
+    for i in 0..<d {
+      for j in 0..<targetWidth { covariance[j * d + i] = cross[i * targetWidth + j] / n - mean[i] * targetMean[j] }
+    }
+    return covariance
+  }
+
+  func requireRows() throws {
+    guard count > 0 else { throw EngineError(.argument, "there are no rows to fit a map to") }
   }
 }

@@ -11,6 +11,16 @@ public struct PairEnd {
     self.prompts = prompts
     self.layer = layer
   }
+
+  /// Throws `.layer` where the model has no such layer, `.site` where no rows are read.
+  func width(at site: Site) throws -> Int {
+    guard (0..<model.configuration.layerCount).contains(layer) else {
+      throw EngineError(
+        .layer,
+        "layer \(layer) is out of range: \(model.name) has layers 0 to \(model.configuration.layerCount - 1)")
+    }
+    return try ReadingPlace(site: site, layers: [layer]).width(in: model)
+  }
 }
 
 /// Aligned activations of two models on the same texts, block by block: only one block is held.
@@ -31,65 +41,11 @@ public struct PairStream {
     from source: PairEnd, to target: PairEnd, site: Site = .residPost, alignment: TokenAlignment = .offset,
     includingFirst: Bool = false
   ) throws {
-    guard source.prompts.count == target.prompts.count, !source.prompts.isEmpty else {
-      throw EngineError(
-        .argument,
-        "a map needs the same texts for both models: \(source.prompts.count) and \(target.prompts.count) given")
-    }
-    for end in [source, target] {
-      _ = try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model)
-      guard (0..<end.model.configuration.layerCount).contains(end.layer) else {
-        throw EngineError(
-          .layer,
-          "layer \(end.layer) is out of range: \(end.model.name) has layers 0 to "
-            + "\(end.model.configuration.layerCount - 1)")
-      }
-    }
+    for end in [source, target] { _ = try end.width(at: site) }
     (self.source, self.target, self.site) = (source, target, site)
-    alignments = try zip(source.prompts, target.prompts).map { from, to in
-      try PairStream.align(from, to, alignment, includingFirst)
-    }
-    var known: [[Int]: Int] = [:]
-    texts = zip(source.prompts, target.prompts).map { from, to in
-      let key = from.tokens + [-1] + to.tokens
-      let number = known[key] ?? known.count
-      known[key] = number
-      return number
-    }
-  }
-
-  /// Aligned rows of one text as two models read it.
-  public static func align(
-    _ source: Prompt, _ target: Prompt, _ alignment: TokenAlignment, _ includingFirst: Bool = false
-  ) throws -> [AlignedRow] {
-    guard let fromText = source.text, let fromSpans = source.spans, let toText = target.text, let toSpans = target.spans
-    else {
-      guard alignment == .index else {
-        throw EngineError(.missing, "alignment by offset needs texts, but tokens were given; use align = \"index\"")
-      }
-      return try TokenAlignment.index.rows(
-        source: TokenLayout(spans: source.tokens.map { _ in 0..<0 }),
-        target: TokenLayout(spans: target.tokens.map { _ in 0..<0 }), includingFirst: includingFirst)
-    }
-    var from = TokenLayout(spans: fromSpans, contents: source.contentSpans.map { trimmed($0, fromText) })
-    var to = TokenLayout(spans: toSpans, contents: target.contentSpans.map { trimmed($0, toText) })
-    // Texts rendered beforehand, each with its model's template: what they share is the content.
-    if from.contents.isEmpty, to.contents.isEmpty, fromText != toText, let common = commonContent(fromText, toText) {
-      (from.contents, to.contents) = ([common.source], [common.target])
-    }
-    return try alignment.rows(source: from, target: to, includingFirst: includingFirst)
-  }
-
-  /// Without white space at either end, which some templates cut off.
-  private static func trimmed(_ range: Range<Int>, _ text: [UInt8]) -> Range<Int> {
-    var range = range.clamped(to: 0..<text.count)
-    while let byte = range.first.map({ text[$0] }), byte == 0x20 || (9...13).contains(byte) {
-      range = range.lowerBound + 1..<range.upperBound
-    }
-    while let byte = range.last.map({ text[$0] }), byte == 0x20 || (9...13).contains(byte) {
-      range = range.lowerBound..<range.upperBound - 1
-    }
-    return range
+    let aligned = TextAligner(source.model, target.model, alignment, includingFirst: includingFirst)
+    alignments = try aligned.rows(source.prompts, target.prompts)
+    texts = textNumbers(source.prompts, target.prompts)
   }
 
   /// Lets `body` have the pairs of a few texts at a time, in order. `progress`: texts done.
@@ -121,7 +77,7 @@ public struct PairStream {
       }
     }
     func capture(_ end: PairEnd, _ place: @escaping (AlignedRow) -> Int) throws -> Tensor {
-      let width = try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model)
+      let width = try end.width(at: site)
       let out = try Tensor(uninitialized: [rows.count, width])
       let request = CaptureRequest(site: site, layers: [end.layer]) { captured in
         for (row, aligned) in alignments[range.lowerBound + captured.sequence].enumerated() {
@@ -138,9 +94,8 @@ public struct PairStream {
 
   /// All pairs, held at once: what training by gradients needs.
   public func collected(progress: (Int) throws -> Void = { _ in }) throws -> ActivationPairs {
-    let width = { (end: PairEnd) in try ReadingPlace(site: site, layers: [end.layer]).width(in: end.model) }
-    let from = try Tensor(uninitialized: [count, width(source)]),
-      to = try Tensor(uninitialized: [count, width(target)])
+    let from = try Tensor(uninitialized: [count, source.width(at: site)])
+    let to = try Tensor(uninitialized: [count, target.width(at: site)])
     var rows: [ActivationPairs.Row] = []
     rows.reserveCapacity(count)
     try forEachBlock(progress: progress) { block in

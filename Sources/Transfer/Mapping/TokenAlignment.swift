@@ -4,12 +4,16 @@ import Engine
 public struct TokenLayout: Sendable {
   /// Bytes of each token; empty for a token that stands for no text, such as an added BOS.
   public var spans: [Range<Int>]
-  /// Bytes of each message's content, in order. Empty: the whole text is one content.
+  /// Bytes of each message's content, message by message; a template may print them in another order. Empty: the whole
+  /// text is one content.
   public var contents: [Range<Int>]
+  /// Messages after which no template follows but text that the other side does not have: nothing is paired there.
+  public var unpairedAfter: Set<Int>
 
-  public init(spans: [Range<Int>], contents: [Range<Int>] = []) {
+  public init(spans: [Range<Int>], contents: [Range<Int>] = [], unpairedAfter: Set<Int> = []) {
     self.spans = spans
     self.contents = contents
+    self.unpairedAfter = unpairedAfter
   }
 }
 
@@ -35,9 +39,9 @@ public enum TokenAlignment: String, CaseIterable, Codable, Sendable {
   /// The i-th token with the i-th.
   case index
 
-  /// Pairs in order of the target's tokens. The template before the first message stays unpaired, and so do both
-  /// models' first tokens (attention sinks), unless `includingFirst`. Throws `.shape` when the numbers of messages
-  /// differ.
+  /// Pairs in order of the target's tokens. The template before the first message stays unpaired, so does the template
+  /// between two messages that do not follow each other on both sides, and so do both models' first tokens (attention
+  /// sinks), unless `includingFirst`. Throws `.shape` when the numbers of messages differ.
   public func rows(source: TokenLayout, target: TokenLayout, includingFirst: Bool = false) throws -> [AlignedRow] {
     let from = TokenSections(source), to = TokenSections(target)
     guard from.contents.count == to.contents.count else {
@@ -51,9 +55,13 @@ public enum TokenAlignment: String, CaseIterable, Codable, Sendable {
     case .offset:
       for message in from.contents.indices {
         rows += TokenAlignment.pairByEnd(from.contents[message], to.contents[message])
+        guard from.next[message] == to.next[message],
+          !source.unpairedAfter.contains(message), !target.unpairedAfter.contains(message)
+        else { continue }
         let a = from.templates[message], b = to.templates[message], count = min(a.count, b.count)
         rows += zip(a.suffix(count), b.suffix(count)).map { AlignedRow(source: $0, target: $1, isTemplate: true) }
       }
+      rows.sort { $0.target < $1.target }
     case .index:
       let content = Set(to.contents.joined().map(\.token))
       rows = (0..<min(source.spans.count, target.spans.count)).map {
@@ -84,40 +92,29 @@ private struct TokenSections {
 
   private(set) var contents: [[Token]]
   private(set) var templates: [[Int]]
+  /// The message printed after each one; nil after the last.
+  private(set) var next: [Int?]
 
   init(_ layout: TokenLayout) {
     let length = layout.spans.map(\.upperBound).max() ?? 0
     let ranges = layout.contents.isEmpty ? [0..<length] : layout.contents
     contents = ranges.map { _ in [] }
     templates = ranges.map { _ in [] }
-    var message = -1
+    next = ranges.map { _ in nil }
+    let order = ranges.indices.sorted {
+      (ranges[$0].lowerBound, ranges[$0].upperBound, $0) < (ranges[$1].lowerBound, ranges[$1].upperBound, $1)
+    }
+    for (message, after) in zip(order, order.dropFirst()) { next[message] = after }
+    var place = -1
     for (token, span) in layout.spans.enumerated() {
-      while message + 1 < ranges.count, span.upperBound > ranges[message + 1].lowerBound { message += 1 }
-      guard message >= 0 else { continue }
-      if span.upperBound <= ranges[message].upperBound {
-        if !span.isEmpty {
-          contents[message].append(Token(token: token, end: span.upperBound - ranges[message].lowerBound))
-        }
+      while place + 1 < order.count, span.upperBound > ranges[order[place + 1]].lowerBound { place += 1 }
+      guard place >= 0 else { continue }
+      let message = order[place], range = ranges[message]
+      if span.upperBound <= range.upperBound {
+        if !span.isEmpty { contents[message].append(Token(token: token, end: span.upperBound - range.lowerBound)) }
       } else {
         templates[message].append(token)
       }
     }
   }
-}
-
-/// The longest run of bytes that two texts share, as its range in each: the content of one text wrapped in two
-/// templates. nil where they share nothing. Time grows as the product of the lengths, of which the first 16 KiB count.
-public func commonContent(_ source: [UInt8], _ target: [UInt8]) -> (source: Range<Int>, target: Range<Int>)? {
-  let a = source.prefix(16 << 10), b = target.prefix(16 << 10)
-  var row = Array(repeating: 0, count: b.count + 1), best = 0, endA = 0, endB = 0
-  for i in a.indices {
-    var diagonal = 0
-    for j in b.indices {
-      let above = row[j + 1]
-      row[j + 1] = a[i] == b[j] ? diagonal + 1 : 0
-      if row[j + 1] > best { (best, endA, endB) = (row[j + 1], i + 1, j + 1) }
-      diagonal = above
-    }
-  }
-  return best == 0 ? nil : (endA - best..<endA, endB - best..<endB)
 }

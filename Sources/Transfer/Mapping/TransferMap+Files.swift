@@ -6,37 +6,42 @@ extension TransferMap {
   private static let cardFile = "map.json"
 
   /// Writes `folder/map.safetensors` (parameters) and `folder/map.json` (models with their hashes, layers, options,
-  /// report), making the folder where it is missing. Throws `.file`.
+  /// report) in one step, making the folder where it is missing. Throws `.file`.
   public func save(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw EngineError(.file, "cannot make the folder \(folder): \(error.localizedDescription)")
-    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     encoder.keyEncodingStrategy = .convertToSnakeCase
-    let card = try encoder.encode(card)
-    try Safetensors.write(
-      "\(folder)/\(TransferMap.parametersFile)", tensors: mapper.tensors,
-      metadata: ["format": "acthost map 1", "method": self.card.options.method.rawValue])
-    try AtomicFile.write("\(folder)/\(TransferMap.cardFile)") { try $0.write(Array(card)) }
+    let card = Array(try encoder.encode(card))
+    try AtomicFolder.write(folder, last: TransferMap.cardFile) { staging in
+      try Safetensors.write(
+        "\(staging)/\(TransferMap.parametersFile)", tensors: mapper.tensors,
+        metadata: [
+          "format": "acthost map 1", "method": self.card.options.method.rawValue, "settings_hash": SHA256.hex(of: card),
+        ])
+      try AtomicFile.write("\(staging)/\(TransferMap.cardFile)") { try $0.write(card) }
+    }
   }
 
   /// Reads what `save` writes. Throws `.missing` where there is no map, `.file` where it is damaged.
   public init(folder: String) throws {
     let file = try SafetensorsFile(path: "\(folder)/\(TransferMap.parametersFile)")
-    let card = try TransferMap.readCard("\(folder)/\(TransferMap.cardFile)")
+    let cardPath = "\(folder)/\(TransferMap.cardFile)", card = try TransferMap.readCard(cardPath)
+    if let written = file.metadata["settings_hash"], try written != SHA256.hex(ofFile: cardPath) {
+      throw EngineError(
+        .file,
+        "\(cardPath) is not the card that \(TransferMap.parametersFile) beside it was saved with: a save was cut off, files of "
+          + "two maps stand in one folder, or it was edited; save the map again")
+    }
     let mapper: any Mapper
     switch card.options.method {
-    case .affine, .ridge:
-      mapper = try AffineMap(weight: file.tensor("weight"), bias: file.tensor("bias"))
+    case .affine, .ridge, .identity, .meanShift, .procrustes, .lowRank, .shuffled:
+      mapper = try AffineMap(weight: file.finiteTensor("weight"), bias: file.finiteTensor("bias"))
     case .autoencoder:
       mapper = try AutoencoderMap(
-        encoderWeight: file.tensor("encoder.weight"), encoderBias: file.tensor("encoder.bias"),
-        decoderWeight: file.tensor("decoder.weight"), decoderBias: file.tensor("decoder.bias"))
+        encoderWeight: file.finiteTensor("encoder.weight"), encoderBias: file.finiteTensor("encoder.bias"),
+        decoderWeight: file.finiteTensor("decoder.weight"), decoderBias: file.finiteTensor("decoder.bias"))
     }
     try self.init(mapper: mapper, card: card)
   }

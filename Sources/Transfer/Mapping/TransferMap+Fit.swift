@@ -8,8 +8,8 @@ public enum MapFitProgress: Sendable {
 }
 
 extension TransferMap {
-  /// Fits a map to the activations of two models on the same texts. A ridge map is made from statistics that are
-  /// reduced while activations stream by, and holds the held-out rows only; the others hold all rows.
+  /// Fits a map to the activations of two models on the same texts. Maps in closed form are made from statistics that
+  /// are reduced while activations stream by, and hold the held-out rows only; the others hold all rows.
   /// Throws `.argument` for options or too few texts, `.memory`, `.interrupted`, and what the models' runs throw.
   public static func fit(
     _ pairs: PairStream, options: MapperOptions, chat: Bool,
@@ -26,7 +26,7 @@ extension TransferMap {
       target: try MassiveDimensions.masked(pairs.target.model, pairs.site)
     )
     var sizes = (source: SquareSums(), target: SquareSums())
-    if options.method == .ridge {
+    if options.method.streams {
       let held = try heldOutTexts(Set(pairs.texts), holdout: options.holdout, seed: options.seed)
       var statistics: PairStatistics?
       var kept: [ActivationPairs] = []
@@ -46,7 +46,7 @@ extension TransferMap {
         }
       }
       guard let statistics else { throw EngineError(.argument, "there are no rows to fit a map to") }
-      fit = try MapFit(ridge: statistics, heldOut: .joined(kept, like: statistics), options: options)
+      fit = try MapFit(statistics, heldOut: .joined(kept, like: statistics), options: options)
     } else {
       let all = try pairs.collected(progress: report)
       sizes.source.add(all.source, masked: masks.source)
@@ -64,6 +64,35 @@ extension TransferMap {
         source: side(pairs.source, masks.source, norms.source, fit.mapper.sourceWidth),
         target: side(pairs.target, masks.target, norms.target, fit.mapper.targetWidth), site: pairs.site,
         options: options, report: fit.report, chat: chat))
+  }
+
+  /// Fits a map, either way, to activations that were captured before: the map that `fit` of a stream of the same texts
+  /// gives. `options` take alignment and first tokens from the pairs. Throws as `PairSet.chosen` and `MapFit` do.
+  public static func fit(
+    _ pairs: PairSet, _ direction: MapDirection = .forward, fromLayer: Int? = nil, toLayer: Int? = nil,
+    _ selection: PairSet.Selection = .init(), options: MapperOptions,
+    progress: @escaping (MapFitProgress) throws -> Void = { _ in }
+  ) throws -> TransferMap {
+    let chosen = try pairs.chosen(direction, fromLayer: fromLayer, toLayer: toLayer, selection).pairs
+    var options = options
+    (options.alignment, options.includesFirst) = (pairs.alignment, pairs.includesFirst)
+    options.rows = selection.summary
+    let fit = try MapFit(chosen, options: options) { try progress(.training($0)) }
+    func side(_ side: PairSet.Side, _ layer: Int?, _ rows: Tensor) -> MapSide {
+      var size = SquareSums()
+      size.add(rows, masked: side.masked)
+      return MapSide(
+        model: side.model, layer: side.layer(layer), width: side.width, maskedDimensions: side.masked,
+        streamNorm: size.rootMean)
+    }
+    let isForward = direction == .forward
+    let source = side(pairs.source, fromLayer, isForward ? chosen.source : chosen.target)
+    let target = side(pairs.target, toLayer, isForward ? chosen.target : chosen.source)
+    return try TransferMap(
+      mapper: fit.mapper,
+      card: MapCard(
+        source: isForward ? source : target, target: isForward ? target : source,
+        site: pairs.site, options: options, report: fit.report, chat: pairs.isChat))
   }
 }
 

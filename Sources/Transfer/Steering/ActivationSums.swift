@@ -11,6 +11,9 @@ public struct ActivationSums: Sendable {
   private var squares: [Double]
   private var magnitudes: [Double]
   private var counts: [Int]
+  /// How many prompts had a row in each slot, and how many there were; zeros where nobody counted.
+  public private(set) var prompts: [Int]
+  public private(set) var promptTotal = 0
 
   public init(layers: [Int], slots: Int, width: Int) {
     (self.layers, self.slots, self.width) = (layers, slots, width)
@@ -19,6 +22,13 @@ public struct ActivationSums: Sendable {
     squares = sums
     magnitudes = sums
     counts = Array(repeating: 0, count: layers.count * slots)
+    prompts = Array(repeating: 0, count: slots)
+  }
+
+  /// Notes how many prompts were read, and how many of them had a row in each slot.
+  mutating func countPrompts(_ bySlot: [Int], of total: Int) {
+    precondition(bySlot.count == slots)
+    (prompts, promptTotal) = (bySlot, total)
   }
 
   private func place(_ layer: Int, _ slot: Int) throws -> Int {

@@ -16,7 +16,7 @@ public enum ControlVectorFile {
       guard let layer = Int(name.dropFirst("direction.".count)), layer >= 1 else {
         throw fault("\(name) should be direction.N with N from 1")
       }
-      let tensor = try file.tensor(name)
+      let tensor = try file.finiteTensor(name)
       guard tensor.rank == 1 else { throw fault("\(name) has shape \(shapeText(tensor.shape)), not [d]") }
       guard byLayer.updateValue(tensor, forKey: layer) == nil else { throw fault("it has layer \(layer) twice") }
     }
@@ -32,7 +32,7 @@ public enum ControlVectorFile {
         name: name, hash: hash, ancestors: ancestors.split(separator: ",").prefix(64).map(String.init),
         architecture: hint)
     } else {
-      origin.modelHint = hint
+      origin.modelHint = hint?.printable
     }
     let vectors = try layers.compactMap { layer in
       try byLayer[layer].map {

@@ -36,14 +36,17 @@ extension ActivationSums {
   public init(_ model: Model, _ prompts: [Prompt], at place: ReadingPlace, progress: ((Int) -> Void)? = nil) throws {
     var sums = ActivationSums(
       layers: place.layers, slots: place.positions.count, width: try place.width(in: model))
+    var having = Array(repeating: 0, count: place.positions.count)
     let captures = place.positions.enumerated().map { slot, position in
       CaptureRequest(site: place.site, layers: place.layers, positions: position) { rows in
+        if rows.layer == place.layers[0] { having[slot] += 1 }
         for row in rows.positions.indices {
           try sums.add(rows.pointer + row * rows.width, layer: rows.layer ?? 0, slot: slot)
         }
       }
     }
     _ = try model.run(prompts, logits: .none, captures: captures, progress: progress)
+    sums.countPrompts(having, of: prompts.count)
     self = sums
   }
 }
@@ -103,8 +106,8 @@ extension Directions {
       throw EngineError(
         .argument, "principal_component needs pairs: \(positive.count) positive and \(negative.count) negative prompts")
     }
-    let first = try SinglePositionRows(model, positive, at: place, progress: progress)
-    let second = try SinglePositionRows(model, negative, at: place) { progress?(positive.count + $0) }
+    let first = try SinglePositionRows(model, positive, "positive", at: place, progress: progress)
+    let second = try SinglePositionRows(model, negative, "negative", at: place) { progress?(positive.count + $0) }
     let both = first.sums.merged(with: second.sums)
     var vectors: [SteeringVector] = []
     for (row, layer) in place.layers.enumerated() {
@@ -130,11 +133,13 @@ private struct SinglePositionRows {
   let rows: [Tensor]
   let sums: ActivationSums
 
-  init(_ model: Model, _ prompts: [Prompt], at place: ReadingPlace, progress: ((Int) -> Void)?) throws {
+  /// `side`: what the prompts are, for errors.
+  init(_ model: Model, _ prompts: [Prompt], _ side: String, at place: ReadingPlace, progress: ((Int) -> Void)?) throws {
     let width = try place.width(in: model), slots = place.positions.count
     let rows = try (0..<place.layers.count * slots).map { _ in try Tensor.zeros([prompts.count, width]) }
     let order = Dictionary(place.layers.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     var sums = ActivationSums(layers: place.layers, slots: slots, width: width)
+    var isThere = Array(repeating: Array(repeating: false, count: prompts.count), count: slots)
     let captures = place.positions.enumerated().map { slot, position in
       CaptureRequest(site: place.site, layers: place.layers, positions: position) { captured in
         guard captured.positions.count == 1, let layer = captured.layer, let row = order[layer] else {
@@ -143,17 +148,20 @@ private struct SinglePositionRows {
             "principal_component takes one row of each prompt; position \(position.fileText) has "
               + "\(captured.positions.count) in prompt \(captured.sequence + 1)")
         }
+        isThere[slot][captured.sequence] = true
         (rows[row * slots + slot].mutablePointer + captured.sequence * width).update(
           from: captured.pointer, count: width)
         try sums.add(captured.pointer, layer: layer, slot: slot)
       }
     }
     _ = try model.run(prompts, logits: .none, captures: captures, progress: progress)
-    for layer in place.layers {
-      for slot in 0..<slots where try sums.count(layer: layer, slot: slot) != prompts.count {
-        throw EngineError(
-          .position, "principal_component: not every prompt has position \(place.positions[slot].fileText)")
-      }
+    for slot in 0..<slots {
+      guard let lacking = isThere[slot].firstIndex(of: false) else { continue }
+      throw EngineError(
+        .position,
+        "principal_component compares prompts in pairs, so every one must have position "
+          + "\(place.positions[slot].fileText): \(side) prompt \(lacking + 1), of \(prompts[lacking].tokens.count) tokens, "
+          + "has not")
     }
     self.rows = rows
     self.sums = sums

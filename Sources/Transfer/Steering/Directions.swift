@@ -5,6 +5,8 @@ public struct Directions: Sendable {
   public let site: Site
   public let layers: [Int]
   public let positions: [PositionSelector]
+  /// For positions that not every prompt has: which, and how many of either side have it. Means are over those alone.
+  public private(set) var gaps: [String] = []
   /// Layer by layer, position by position.
   private let vectors: [SteeringVector]
 
@@ -33,6 +35,12 @@ public struct Directions: Sendable {
       }
     }
     self.init(site: site, layers: positive.layers, positions: positions, vectors: vectors)
+    for (slot, position) in positions.enumerated() {
+      let sides = [("positive", positive), ("negative", negative)]
+      guard sides.contains(where: { $0.1.prompts[slot] < $0.1.promptTotal }) else { continue }
+      let counts = sides.map { "\($0.1.prompts[slot]) of \($0.1.promptTotal) \($0.0)" }
+      gaps.append("position \(position.fileText): \(counts.joined(separator: ", ")) prompts have it")
+    }
   }
 
   /// The vector of a layer, and of a position where there are several. Throws `.layer` or `.position`, naming what

@@ -12,6 +12,7 @@ extension PositionSelector {
     case .list(let list): list.map(String.init).joined(separator: ",") + (list.count == 1 ? "," : "")
     case .range(let from, let to): "\(from.map(String.init) ?? "")..\(to.map(String.init) ?? "")"
     case .match(let match): "match:" + match
+    case .computed: "function"
     }
   }
 

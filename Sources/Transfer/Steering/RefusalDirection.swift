@@ -32,6 +32,8 @@ public struct RefusalDirection: Sendable {
   /// All candidates judged, in order of position and layer. The last fifth of the layers never counts and is not
   /// judged.
   public let candidates: [RefusalCandidate]
+  /// Positions that not every prompt has.
+  public let gaps: [String]
 
   public struct Options: Sendable {
     /// Largest divergence allowed.
@@ -104,6 +106,7 @@ public struct RefusalDirection: Sendable {
     vector = try directions.at(best.layer, position: .index(best.position))
     chosen = best
     self.candidates = candidates
+    gaps = directions.gaps
   }
 
   /// Positions of the template after the last message, from the end: -5 to -1 for Gemma and ChatML.

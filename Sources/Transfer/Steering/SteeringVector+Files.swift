@@ -46,11 +46,11 @@ extension SteeringVector {
     }
     let site = metadata["site"].flatMap(Site.init(rawValue:))
     guard site?.rawValue == metadata["site"] else { throw fault("its site is unknown") }
-    let direction = try file.tensor("direction"), width = direction.count
+    let direction = try file.finiteTensor("direction"), width = direction.count
     guard direction.rank == 1, width > 0 else { throw fault("its direction has shape \(shapeText(direction.shape))") }
     func row(_ name: String) throws -> Tensor? {
       guard file.names.contains(name) else { return nil }
-      let tensor = try file.tensor(name)
+      let tensor = try file.finiteTensor(name)
       guard tensor.shape == [width] else { throw fault("\(name) has shape \(shapeText(tensor.shape)), not [\(width)]") }
       return tensor
     }
@@ -66,8 +66,8 @@ extension SteeringVector {
         ancestors: metadata["model_ancestors"].map { $0.split(separator: ",").prefix(64).map(String.init) },
         architecture: metadata["model_architecture"])
     }
-    origin.modelHint = metadata["model_hint"]
-    origin.template = metadata["template"]
+    origin.modelHint = metadata["model_hint"]?.printable
+    origin.template = metadata["template"]?.printable
     origin.positiveCount = try number("n_positive")
     origin.negativeCount = try number("n_negative")
     origin.seed = try number("seed")

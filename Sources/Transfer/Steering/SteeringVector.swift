@@ -11,10 +11,10 @@ public struct ModelIdentity: Sendable, Equatable, Codable {
   public let architecture: String?
 
   public init(name: String, hash: String, ancestors: [String]? = nil, architecture: String? = nil) {
-    self.name = name
-    self.hash = hash
+    self.name = name.printable
+    self.hash = hash.printable
     self.ancestors = ancestors
-    self.architecture = architecture
+    self.architecture = architecture?.printable
   }
 
   /// Whether one comes from the other, or both from a third by training, merging, saving or attached adapters: their
@@ -44,10 +44,10 @@ public struct VectorOrigin: Sendable, Equatable {
     positiveCount: Int? = nil,
     negativeCount: Int? = nil, seed: Int? = nil, maskedDimensions: [Int] = []
   ) {
-    self.method = method
+    self.method = method.printable
     self.model = model
-    self.modelHint = modelHint
-    self.template = template
+    self.modelHint = modelHint?.printable
+    self.template = template?.printable
     self.positiveCount = positiveCount
     self.negativeCount = negativeCount
     self.seed = seed
@@ -95,7 +95,7 @@ public struct SteeringVector: Sendable {
   public var stream: StreamStatistics?
   public var origin: VectorOrigin
 
-  /// Throws `.shape` when `direction` is not a vector.
+  /// Throws `.shape` when `direction` is not a vector, `.numeric` where it has NaN or infinite values.
   public init(
     direction: Tensor, site: Site? = .residPost, layer: Int? = nil, position: PositionSelector? = nil,
     means: ActivationMeans? = nil, stream: StreamStatistics? = nil, origin: VectorOrigin
@@ -103,6 +103,7 @@ public struct SteeringVector: Sendable {
     guard direction.rank == 1, direction.count > 0 else {
       throw EngineError(.shape, "a steering vector is one row [d], not \(shapeText(direction.shape))")
     }
+    try direction.requireNumbers("a steering vector")
     self.direction = direction
     self.site = site
     self.layer = layer

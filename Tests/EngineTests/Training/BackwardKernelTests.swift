@@ -8,6 +8,7 @@ import Testing
 @Suite struct BackwardKernelTests {
   @Test func transposedProductsEqualPlainSums() throws {
     var generator = RandomGenerator(seed: 8), worst: Float = 0
+    let workspace = Workspace()
     for trial in 0..<40 {
       let (k, m, n) = (1 + generator.below(600), 1 + generator.below(50), 1 + generator.below(70))
       let x = try Tensor.normal([k, m], seed: trial), b = try Tensor.normal([k, n], seed: 100 + trial)
@@ -18,6 +19,10 @@ import Testing
       PanelProduct.multiplyTransposed(
         x.pointer, rows: k, m: m, ldx: m, panels: panels.pointer, columns: n, into: y.mutablePointer, ldy: n,
         adding: adding)
+      let packed = try start.cloned()
+      try TransposedProduct(b.pointer, rows: k, columns: n, ldx: n, workspace: workspace)
+        .multiply(x.pointer, m: m, lddy: m, into: packed.mutablePointer, ldy: n, adding: adding)
+      #expect(maxDifference("packed and not", packed.values, y.values) < 5e-4)
       for i in 0..<m {
         for j in 0..<n {
           var sum = adding ? Double(start.pointer[i * n + j]) : 0

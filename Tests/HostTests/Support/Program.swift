@@ -25,6 +25,22 @@ struct Program {
     return result.merging(changes) { $1 }
   }
 
+  /// Runs a line of the shell, in which `$ACTHOST` is the program.
+  static func shell(_ line: String, folder: String? = nil) throws -> Outcome {
+    let process = Process(), output = Pipe(), errors = Pipe()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = ["-c", line]
+    process.environment = Program.environment(["ACTHOST": path])
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    let reading = Reading(output), readingErrors = Reading(errors)
+    process.waitUntilExit()
+    return Outcome(code: process.terminationStatus, output: reading.text(), errors: readingErrors.text())
+  }
+
   /// Runs to the end. `whileRunning` gets the process id once it runs.
   static func run(
     _ arguments: [String], input: String = "", environment: [String: String] = [:], folder: String? = nil,

@@ -1,5 +1,4 @@
-// Quantised weights [outputs, k] of a GGUF file packed into panels of 32 outputs, for CPUs with integer dot products of
-// 512 bits. A line is 64 bytes: 16 outputs (a half v of the panel) of 4 bytes each. For 32 inputs a panel has a record:
+// Quantised weights [outputs, k] of a GGUF file packed into panels of 32 outputs, for integer dot products. A line is 64 bytes: 16 outputs (a half v of the panel) of 4 bytes each. For 32 inputs a panel has a record:
 //   Q4_0  f16 scale[32]                        nibbles
 //   Q4_1  f16 scale[32], f16 minimum[32]       nibbles
 //   Q5_0, Q5_1  as Q4_0, Q4_1, then            nibbles, fifth bits
@@ -15,12 +14,9 @@
 // Nothing is lost: an output's values are those of ck_dequantize, bit for bit.
 #ifndef CK_BLOCKS_H
 #define CK_BLOCKS_H
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/// Whether weights of a `ggml_type` are worth packing on this CPU.
-bool ck_packs_blocks(uint32_t type);
 /// Bytes of panels of `outputs` outputs, a multiple of 64.
 size_t ck_block_bytes(uint32_t type, size_t outputs, size_t k);
 /// Packs one output's row, as the file has it, as output `place` (0 to 31) of a panel that was zero.
@@ -34,13 +30,13 @@ typedef struct {
   int32_t all, first;  // minus the sum of all 32, and of the first 16
 } ck_rounded;
 
-/// Strips of a block of m rows, of 6 at most: strip s holds rows m s / strips ..< m (s + 1) / strips.
+/// Strips of a block of m rows: strip s holds rows m s / strips ..< m (s + 1) / strips.
 size_t ck_rounded_strips(size_t m);
 /// Rounds rows of strips first ..< last as ck_quantize_row does, into [strip][k / 32][rows of the strip][48 bytes];
 /// `packed` is the block's.
 void ck_round_rows(size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last, char *packed);
-/// y [m, columns] = x wᵀ for a rounded block of rows and panels of `columns` outputs. A row's result does not depend on
-/// m.
+/// y [m, columns] = x wᵀ for a rounded block of rows and panels of `columns` outputs: exact integers within a group,
+/// summed in float32. A row's result does not depend on m.
 void ck_multiply_blocks(uint32_t type, size_t m, size_t columns, size_t k, const char *packed, const void *panels,
                         float *y, size_t ldy);
 #endif

@@ -10,7 +10,10 @@
 #include "blocks.h"
 #include "cpu.h"
 #include "dequant.h"
+#include "elementwise.h"
 #include "encode.h"
+#include "finite.h"
+#include "guard.h"
 #include "sha256.h"
 #include "inflate.h"
 #include "panels.h"
@@ -37,7 +40,9 @@ int ck_interrupt_requests(void);
 
 // ---- scratch.c ----------------------------------------------------------------------------------------------------
 /// What a thread's scratch memory is for; each use has a buffer of its own, good until the thread's next call for it.
-enum ck_scratch_use { CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_USES };
+enum ck_scratch_use {
+  CK_SCRATCH_ATTENTION, CK_SCRATCH_ROUNDED, CK_SCRATCH_WEIGHTS, CK_SCRATCH_PRODUCT, CK_SCRATCH_SUMS, CK_SCRATCH_USES
+};
 /// At least `bytes`, aligned to a cache line. It only grows, so that nothing is allocated per token.
 void *ck_scratch(enum ck_scratch_use use, size_t bytes);
 
@@ -116,6 +121,8 @@ double ck_edit_add(size_t rows, size_t d, float *x, size_t ldx, const float *v, 
 double ck_edit_ablate(size_t rows, size_t d, float *x, size_t ldx, const float *unit);
 /// x[r] = values[r * ldv]; ldv 0 sets every row to the same values.
 double ck_edit_set(size_t rows, size_t d, float *x, size_t ldx, const float *values, size_t ldv);
+/// The first of `rows` rows with a value that is NaN or infinite; `rows` where there is none.
+size_t ck_first_nonfinite_row(size_t rows, size_t d, const float *x, size_t ldx);
 
 // ---- reference.c: the same, plainly ---------------------------------------------------------------------------------
 void ck_attention_reference(const ck_head_cache *cache, ck_score_rule rule, size_t rows, size_t groups, size_t first,

@@ -23,6 +23,4 @@ void ck_pack_columns(size_t first, size_t k, size_t n, const float *x, size_t ld
 /// Sums run over k in order, whatever m is.
 void ck_panel_multiply_transposed(size_t m, size_t columns, size_t k, const float *x, size_t ldx, const float *panels,
                                   float *y, size_t ldy, int add);
-/// out = x rounded to bf16, as float32.
-void ck_round_bf16(size_t n, const float *x, float *out);
 #endif

@@ -8,7 +8,7 @@
 
 enum { CK_GROUP = 32 };
 
-/// Whether ck_quantized_multiply knows a `ggml_type`: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K.
+/// Whether there are products with a `ggml_type`: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K.
 bool ck_can_multiply(uint32_t type);
 
 /// Rounds one row x [k], k a multiple of 32, to x ≈ scale * q with a scale for each group: pairs [k / 32, 2] gets the
@@ -16,11 +16,8 @@ bool ck_can_multiply(uint32_t type);
 /// that the product says so.
 void ck_quantize_row(size_t k, const float *x, int8_t *q, float *pairs);
 
-/// y [m, rows] at distance ldy = x [m, k] wᵀ for weight rows of `row_bytes` each, one after the other.
-/// q [m, k], pairs [m, k / 32, 2]. A row's result does not depend on m.
-void ck_quantized_multiply(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q, const float *pairs,
-                           const void *weights, size_t row_bytes, float *y, size_t ldy);
-/// The same, plainly, from dequantised weights in double.
+/// y [m, rows] at distance ldy = x [m, k] wᵀ for weight rows of `row_bytes` each, one after the other, plainly: from
+/// dequantised weights in double. q [m, k], pairs [m, k / 32, 2]. Fast products have weights packed (blocks.h).
 void ck_quantized_multiply_reference(uint32_t type, size_t m, size_t rows, size_t k, const int8_t *q,
                                      const float *pairs, const void *weights, size_t row_bytes, float *y, size_t ldy);
 #endif

@@ -14,8 +14,8 @@ enum ck_weight_type { CK_WEIGHT_F32 = 0, CK_WEIGHT_BF16 = 1 };
 
 /// Bytes of the panels of a matrix.
 size_t ck_weight_bytes(enum ck_weight_type type, size_t outputs, size_t k);
-/// Packs rows [outputs, k] of float32; bf16 rounds to nearest even.
-void ck_pack_weights(enum ck_weight_type type, size_t outputs, size_t k, const float *weights, void *panels);
+/// Packs rows [outputs, k] of float32 at distance ldw; bf16 rounds to nearest even.
+void ck_pack_weights(enum ck_weight_type type, size_t outputs, size_t k, const float *weights, size_t ldw, void *panels);
 /// Packs the columns of x [k, n] as outputs, as inputs first ... first + k - 1 of `total`; `first` is even.
 void ck_pack_weight_columns(enum ck_weight_type type, size_t first, size_t k, size_t n, const float *x, size_t ldx,
                             size_t total, void *panels);
@@ -30,10 +30,17 @@ size_t ck_strips(enum ck_weight_type type, size_t m);
 /// bf16 meet rows rounded to bf16.
 void ck_pack_rows(enum ck_weight_type type, size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last,
                   float *packed);
+/// The same of rows that are the columns of x [k, m], in float32: a product with them is one with xᵀ.
+void ck_pack_columns_as_rows(size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last, float *packed);
 /// y [m, columns] = x wᵀ for a packed block of rows and panels of `columns` outputs. With `add`, added to y.
 void ck_multiply_packed(enum ck_weight_type type, size_t m, size_t columns, size_t k, const float *packed,
                         const void *panels, float *y, size_t ldy, int add);
-/// The same plainly, from rows as they lie, in double.
+/// Inputs first ..< last, from a multiple of 42 on, of dx [rows, k] = dy w for float32 panels of all `outputs` outputs. dy [rows, outputs] is packed
+/// by ck_pack_weights as if rows were outputs; `scratch` takes ck_back_scratch floats.
+void ck_multiply_back(size_t rows, size_t outputs, size_t k, const float *dy, const float *panels, size_t first,
+                      size_t last, float *dx, size_t lddx, float *scratch);
+size_t ck_back_scratch(size_t rows, size_t inputs);
+/// The product plainly, from rows as they lie, in double.
 void ck_multiply_weights_reference(enum ck_weight_type type, size_t m, size_t columns, size_t k, const float *x,
                                    size_t ldx, const void *panels, float *y, size_t ldy, int add);
 #endif

@@ -13,8 +13,9 @@ extension Family {
         "layer_norm_eps": "layer_norm_epsilon",
         "hidden_act": "activation_function",
       ])
-      try keys.refuse("scale_attn_by_inverse_layer_idx", "scores that are scaled layer by layer are not supported")
-      try keys.refuse("add_cross_attention", "a decoder with cross-attention is not supported")
+      .with(defaults: ["max_position_embeddings": 1024])
+      // What Llama's files may say and GPT-2's do not.
+      .without("head_dim", "num_key_value_heads", "rope_theta", "rope_scaling", "rope_parameters")
       var configuration = try ModelConfiguration.llama(keys) { 4 * $0 }
       configuration.family = "gpt2"
       configuration.norm = .layer

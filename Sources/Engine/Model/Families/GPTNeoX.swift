@@ -7,7 +7,8 @@ extension Family {
     architecture: "gptneox",
     modelClass: "GPTNeoXForCausalLM",
     configuration: { keys in
-      var configuration = try ModelConfiguration.llama(keys)
+      let keys = keys.without("head_dim", "num_key_value_heads", "rope_theta")
+      var configuration = try ModelConfiguration.llama(keys.without("rope_scaling", "rope_parameters"))
       configuration.family = "gpt_neox"
       configuration.norm = .layer
       configuration.normEpsilon = try keys.double(ifPresent: "layer_norm_eps") ?? 1e-5
@@ -22,6 +23,7 @@ extension Family {
       }
       let rotary = try keys.partialRotary(headSize: configuration.dHead)
       for layer in configuration.layers.indices { configuration.layers[layer].rotary = rotary }
+      configuration.extendContext(by: rotary)
       return configuration
     },
     settings: {
@@ -32,7 +34,8 @@ extension Family {
       return (rotary?.settings ?? [:]).with([
         "hidden_size": .integer($0.dModel), "intermediate_size": .integer($0.dMLP),
         "num_hidden_layers": .integer($0.layerCount), "num_attention_heads": .integer($0.headCount),
-        "vocab_size": .integer($0.vocabularySize), "max_position_embeddings": .integer($0.contextLength),
+        "vocab_size": .integer($0.vocabularySize),
+        "max_position_embeddings": .integer($0.statedContext ?? $0.contextLength),
         "hidden_act": $0.activation.setting, "layer_norm_eps": .number($0.normEpsilon),
         "rotary_pct": .number(isCut ? share.nextUp : share), "rotary_emb_base": .number(rotary?.base ?? 10_000),
         "use_parallel_residual": .bool($0.isParallel), "attention_bias": .bool($0.biases.contains(.query)),
@@ -55,18 +58,17 @@ extension Family {
       ],
       gguf: TensorNames.fusedGGUF,
       prefix: "gpt_neox.", otherPrefixes: [""],
-      ignoredSuffixes: ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"]))
+      ignoredSuffixes: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"]))
 }
 
 extension ModelKeys {
   fileprivate func partialRotary(headSize: Int) throws -> Rotary {
     let inner = try object(ifPresent: "rope_parameters")
     let share =
-      try inner?.double(ifPresent: "partial_rotary_factor") ?? double(ifPresent: "rotary_pct")
-      ?? double(ifPresent: "partial_rotary_factor") ?? 0.25
+      try inner?.double(ifPresent: "partial_rotary_factor") ?? double(ifPresent: "rotary_pct") ?? 0.25
     guard share > 0, share <= 1 else { throw EngineError(.file, "\(source): rotary_pct is \(share)") }
     let dimensions = try int(ifPresent: "rotary_dimensions") ?? Int(Double(headSize) * share)
     let base = try double(ifPresent: "rotary_emb_base") ?? 10_000
-    return try rotary(dimensions: dimensions, base: base)
+    return try rotary(dimensions: dimensions, base: base, isPartial: true)
   }
 }

@@ -7,21 +7,25 @@ extension Family {
     architecture: "gemma3",
     modelClass: "Gemma3ForCausalLM",
     configuration: { keys in
-      // A `text_config` leaves out what equals the 4B's settings.
-      let keys = keys.with(defaults: [
-        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262_208,
-        "max_position_embeddings": 131_072,
-      ])
-      var configuration = try ModelConfiguration.gemma(keys, largestLayerCount: 62)
+      let keys = keys.with(defaults: ["max_position_embeddings": 131_072], sizes: ["vocab_size": 262_208])
+      var configuration = try ModelConfiguration.gemma(
+        keys.without("rope_scaling", "rope_parameters"), largestLayerCount: 62)
       configuration.family = "gemma3"
       configuration.queryKeyNorm = true
-      configuration.scoreSoftCap = try keys.double(ifPresent: "attn_logit_softcapping")
-      configuration.logitSoftCap = try keys.double(ifPresent: "final_logit_softcapping")
-      let window = try keys.int(ifPresent: "sliding_window") ?? 512
+      // Checked and said, and not applied: neither transformers nor llama.cpp caps this family's scores.
+      let unused = try keys.softCap("attn_logit_softcapping", usual: nil)
+      guard unused.map({ $0.isFinite && $0 > 0 }) ?? true else {
+        throw EngineError(.file, "\(keys.source): attn_logit_softcapping is \(unused ?? 0)")
+      }
+      configuration.logitSoftCap = try keys.softCap("final_logit_softcapping", usual: nil)
+      if keys.architecture != nil, try keys.int(ifPresent: "sliding_window") == nil {
+        throw EngineError(.file, "\(keys.source) has no attention.sliding_window, which gemma3's local layers need")
+      }
+      let window = try keys.window(usual: 4096)
       let global = try keys.rotary(dimensions: configuration.dHead, base: 1_000_000, layerType: "full_attention")
-      let local = Rotary(base: try keys.localBase(), dimensions: configuration.dHead)
-      let pattern =
-        try keys.int(ifPresent: "sliding_window_pattern") ?? keys.int(ifPresent: "_sliding_window_pattern") ?? 6
+      let local = try keys.localRotary(dimensions: configuration.dHead)
+      configuration.extendContext(by: global)
+      let pattern = try keys.localPattern()
       guard pattern > 0 else { throw EngineError(.file, "\(keys.source): sliding_window_pattern is \(pattern)") }
       configuration.layers = try keys.localLayers(count: configuration.layerCount) { ($0 + 1) % pattern != 0 }
         .map { $0 ? .init(window: window, rotary: local) : .init(window: nil, rotary: global) }
@@ -36,9 +40,25 @@ extension Family {
 }
 
 extension ModelKeys {
-  /// Gemma 3's rotary base of sliding-window layers.
-  fileprivate func localBase() throws -> Double {
-    let parameters = try object(ifPresent: "rope_parameters")?.object(ifPresent: "sliding_attention")
-    return try parameters?.double(ifPresent: "rope_theta") ?? double(ifPresent: "rope_local_base_freq") ?? 10_000
+  /// The rotary embedding of sliding-window layers: a base of its own, and no scaling unless it is stated for them.
+  fileprivate func localRotary(dimensions: Int) throws -> Rotary {
+    if try object(ifPresent: "rope_parameters")?.object(ifPresent: "sliding_attention") != nil {
+      return try rotary(dimensions: dimensions, base: 10_000, layerType: "sliding_attention")
+    }
+    return Rotary(base: try double(ifPresent: "rope_local_base_freq") ?? 10_000, dimensions: dimensions)
+  }
+
+  /// Each so many layers one sees all earlier tokens. transformers reads `sliding_window_pattern` alone, and writes both.
+  fileprivate func localPattern() throws -> Int {
+    if let pattern = try int(ifPresent: "sliding_window_pattern") { return pattern }
+    let written = try int(ifPresent: "_sliding_window_pattern") ?? 6
+    let hasTypes = try names(ifPresent: "layer_types") != nil
+    guard written == 6 || hasTypes else {
+      throw EngineError(
+        .file,
+        "\(source): _sliding_window_pattern is \(written), which transformers does not follow without layer_types; state "
+          + "sliding_window_pattern or layer_types")
+    }
+    return written
   }
 }

@@ -7,6 +7,12 @@ extension Family {
     architecture: "llama",
     modelClass: "LlamaForCausalLM",
     configuration: { keys in
+      let keys = keys.with(
+        defaults: ["max_position_embeddings": 2048],
+        sizes: [
+          "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32,
+          "num_attention_heads": 32,
+        ])
       var configuration = try ModelConfiguration.llama(keys)
       if try keys.bool(ifPresent: "attention_bias") == true { configuration.biases = [.query, .key, .value, .output] }
       if try keys.bool(ifPresent: "mlp_bias") == true { configuration.biases.formUnion([.gate, .up, .down]) }
@@ -35,7 +41,7 @@ extension ModelConfiguration {
       throw EngineError(.file, "\(keys.source): hidden_size \(width) cannot be shared by \(heads) heads evenly")
     }
     let rotary = try keys.rotary(dimensions: dHead, base: 10_000)
-    return ModelConfiguration(
+    var configuration = ModelConfiguration(
       family: "llama",
       dModel: width,
       headCount: heads,
@@ -49,5 +55,7 @@ extension ModelConfiguration {
       scoreScale: 1 / Double(dHead).squareRoot(),
       activation: try keys.activation("hidden_act", .silu),
       tiedEmbedding: try keys.bool(ifPresent: "tie_word_embeddings") ?? false)
+    configuration.extendContext(by: rotary)
+    return configuration
   }
 }

@@ -6,6 +6,12 @@ extension Family {
     architecture: nil,
     modelClass: "MistralForCausalLM",
     configuration: { keys in
+      let keys = keys.with(
+        defaults: ["num_key_value_heads": 8, "max_position_embeddings": 131_072, "sliding_window": 4096],
+        sizes: [
+          "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
+          "num_attention_heads": 32,
+        ])
       var configuration = try ModelConfiguration.llama(keys)
       configuration.family = "mistral"
       if let window = try keys.int(ifPresent: "sliding_window") {

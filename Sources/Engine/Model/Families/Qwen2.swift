@@ -14,11 +14,21 @@ extension Family {
 extension ModelConfiguration {
   /// What Qwen 2 and 3 share.
   static func qwen(keys: ModelKeys) throws -> ModelConfiguration {
+    let keys = keys.with(
+      defaults: ["num_key_value_heads": 32, "max_position_embeddings": 32_768],
+      sizes: [
+        "vocab_size": 151_936, "hidden_size": 4096, "intermediate_size": 22_016, "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+      ])
     var configuration = try llama(keys)
-    guard try keys.bool(ifPresent: "use_sliding_window") == true else { return configuration }
+    let isUsed = try keys.bool(ifPresent: "use_sliding_window") == true && !keys.isNull("sliding_window")
     let first = try keys.int(ifPresent: "max_window_layers") ?? 28
     let window = try keys.int(ifPresent: "sliding_window") ?? 4096
-    let isLocal = try keys.localLayers(count: configuration.layerCount) { $0 >= first }
+    let isLocal = try keys.localLayers(count: configuration.layerCount) { isUsed && $0 >= first }
+    guard isUsed || !isLocal.contains(true) else {
+      throw EngineError(
+        .file, "\(keys.source): layer_types has sliding_attention, while use_sliding_window or sliding_window is off")
+    }
     for layer in configuration.layers.indices where isLocal[layer] { configuration.layers[layer].window = window }
     return configuration
   }

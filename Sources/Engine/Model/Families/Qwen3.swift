@@ -6,6 +6,7 @@ extension Family {
     architecture: "qwen3",
     modelClass: "Qwen3ForCausalLM",
     configuration: { keys in
+      let keys = keys.with(defaults: ["head_dim": 128])
       let biases: Set<WeightRole> =
         try keys.bool(ifPresent: "attention_bias") == true ? [.query, .key, .value, .output] : []
       return try .qwen(keys: keys).with(\.family, "qwen3").with(\.queryKeyNorm, true).with(\.biases, biases)

@@ -4,10 +4,10 @@ struct CheckpointLayout {
   /// In the order of the blocks.
   let names: [String]
   let shapes: [String: [Int]]
-  private let contents: [String: [Content]]
+  let contents: [String: [Content]]
 
   /// What a tensor, or a part of it, is made of.
-  private enum Content {
+  enum Content {
     case matrix(MatrixPart, layer: Int?, inputs: Int)
     case bias(MatrixPart, layer: Int)
     case norm(WeightRole, layer: Int?, width: Int)
@@ -161,7 +161,7 @@ struct CheckpointLayout {
     }
   }
 
-  private func checkpointPiece(_ part: MatrixPart, _ layer: Int?) throws -> MatrixRows.Piece {
+  func checkpointPiece(_ part: MatrixPart, _ layer: Int?) throws -> MatrixRows.Piece {
     MatrixRows.Piece(
       place: try source.checkpointPlace(part.role, layer: layer), start: 0, rows: part.rows, headSize: part.headSize,
       isInterleaved: false)

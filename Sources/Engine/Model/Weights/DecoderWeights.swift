@@ -50,9 +50,9 @@ final class DecoderWeights: @unchecked Sendable {
     self.precision = precision
     let c = source.configuration
     embeddingName = try source.place(.embedding).name
+    try source.refuseUnknownTensors()
     try source.check(embeddingName, shape: [c.vocabularySize, c.dModel])
     if !c.tiedEmbedding { try source.check(source.place(.unembedding).name, shape: [c.vocabularySize, c.dModel]) }
-    try source.refuseUnknownTensors()
     transposed = Array(repeating: nil, count: c.layerCount * BlockMatrix.allCases.count)
     finalNorm = try source.norm(.finalNorm, width: c.dModel)
     try loadPositions()
@@ -60,6 +60,7 @@ final class DecoderWeights: @unchecked Sendable {
       try Interrupt.check()
       blocks.append(try block(layer))
     }
+    source.weights.releasePages()
   }
 
   /// Reads and packs everything again from a source that changed, block by block.
@@ -102,7 +103,7 @@ final class DecoderWeights: @unchecked Sendable {
     guard c.learnedPositions else { return }
     let name = try source.place(.positionEmbedding).name
     try source.check(name, shape: [c.contextLength, c.dModel])
-    positions = try source.weights.tensor(name)
+    positions = try source.weights.finiteTensor(name)
   }
 
   private func block(_ layer: Int) throws -> BlockWeights {
@@ -125,8 +126,10 @@ final class DecoderWeights: @unchecked Sendable {
       })
   }
 
-  /// A block's matrix with inputs and outputs exchanged, for gradients; packed when first used and kept.
+  /// A block's matrix with inputs and outputs exchanged, for gradients: the same panels, or packed when first used and
+  /// kept.
   func transposed(_ matrix: BlockMatrix, layer: Int) throws -> any WeightMatrix {
+    if let view = TransposedView(blocks[layer][matrix].matrix) { return view }
     let place = layer * BlockMatrix.allCases.count + matrix.rawValue
     return try lock.withLock {
       if let known = transposed[place] { return known }
@@ -140,7 +143,8 @@ final class DecoderWeights: @unchecked Sendable {
 
   /// The unembedding as `[dModel, vocabulary]`.
   func transposedUnembedding() throws -> any WeightMatrix {
-    try lock.withLock {
+    if let view = TransposedView(try unembedding()) { return view }
+    return try lock.withLock {
       if let known = packedTransposedUnembedding { return known }
       let made = try PanelMatrix(transposing: try unembeddingRows(), precision.element)
       packedTransposedUnembedding = made
@@ -159,6 +163,7 @@ final class DecoderWeights: @unchecked Sendable {
     try lock.withLock {
       if let packedUnembedding { return packedUnembedding }
       let made = try precision.pack(try unembeddingRows())
+      source.weights.releasePages()
       packedUnembedding = made
       return made
     }
@@ -168,6 +173,7 @@ final class DecoderWeights: @unchecked Sendable {
   func embed(_ token: Int, position: Int, into target: UnsafeMutablePointer<Float>) throws {
     let width = source.configuration.dModel, scale = Float(source.configuration.embeddingScale)
     try source.weights.read(embeddingName, rows: token..<token + 1, into: target)
+    try source.weights.requireFinite(embeddingName, target, count: width)
     if scale != 1 { for i in 0..<width { target[i] *= scale } }
     if let positions {
       let row = positions.pointer + position * width

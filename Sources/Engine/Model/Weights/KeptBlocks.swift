@@ -18,8 +18,10 @@ struct KeptBlocks: WeightSource {
   }
 
   var path: String { base.path }
+  func verify() throws { try base.verify() }
   func shape(of name: String) -> [Int]? { original(name).flatMap(base.shape) }
   func storage(of name: String) -> StoredForm? { original(name).flatMap(base.storage) }
+  func releasePages() { base.releasePages() }
   func storedRows(of name: String) -> StoredRows? { original(name).flatMap(base.storedRows) }
 
   func read(_ name: String, rows: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {

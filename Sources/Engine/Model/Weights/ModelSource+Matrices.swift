@@ -89,12 +89,17 @@ struct MatrixRows: Sendable {
     }
   }
 
-  /// Writes rows `range`, `[range.count, inputs]`, at `target`. Safe from several threads at once.
+  /// Writes rows `range`, `[range.count, inputs]`, at `target`. Safe from several threads at once. Throws `.numeric` for
+  /// a weight with values that are no numbers.
   func read(_ range: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
     try forEachRun(range) { piece, stored, row in
       let start = target + (row - range.lowerBound) * inputs
-      guard piece.place.isTransposed else { return try weights.read(piece.place.name, rows: stored, into: start) }
-      try readColumns(piece, stored, into: start)
+      if piece.place.isTransposed {
+        try readColumns(piece, stored, into: start)
+      } else {
+        try weights.read(piece.place.name, rows: stored, into: start)
+      }
+      try weights.requireFinite(piece.place.name, start, count: stored.count * inputs)
     }
   }
 

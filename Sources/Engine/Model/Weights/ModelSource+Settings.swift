@@ -8,9 +8,9 @@ extension ModelSource {
     var head: ModelSettings = ["architectures": .array([.string(family.modelClass)])]
     if let folder {
       // Of a model of several parts, the decoder is written as a model of its own.
-      let own = try folder.configuration.object(ifPresent: "text_config") ?? folder.configuration
+      let own = try ModelSource.decoderSettings(folder.configuration).keys
       head = head.with(own.value.object ?? [:])
-      if try states(head, configuration) { return head }
+      if states(head, configuration) { return head }
     } else {
       head["model_type"] = .string(family.modelTypes[0])
     }
@@ -21,15 +21,15 @@ extension ModelSource {
         try rotary.stated ?? refuse("divisors of rotary frequencies that follow no known rule")
     }
     let settings = head.with(family.settings(stated))
-    guard try states(settings, stated) else {
+    guard states(settings, stated) else {
       return try refuse("settings that a config.json of family \(configuration.family) does not have")
     }
     return settings
   }
 
-  private func states(_ settings: ModelSettings, _ configuration: ModelConfiguration) throws -> Bool {
-    let keys = ModelKeys(file: try ConfigurationFile(.object(settings), source: "config.json"), architecture: nil)
-    return try family.configuration(keys) == configuration
+  private func states(_ settings: ModelSettings, _ configuration: ModelConfiguration) -> Bool {
+    guard let file = try? ConfigurationFile(.object(settings), source: "config.json") else { return false }
+    return (try? family.configuration(ModelKeys(file: file, architecture: nil))) == configuration
   }
 
   private func refuse<Result>(_ what: String) throws -> Result {
@@ -40,6 +40,9 @@ extension ModelSource {
   /// of a part of a larger model.
   func wholeName(_ name: String) -> String {
     let usual = family.tensors.prefix
+    if prefix != usual, name == prefix.dropLast(usual.count) + (family.tensors.checkpoint[.unembedding]?.name ?? "") {
+      return family.tensors.checkpoint[.unembedding]?.name ?? name
+    }
     let outside = family.tensors.checkpoint.values.lazy.map(\.name).filter { !$0.hasPrefix(usual) }
     guard prefix != usual, name.hasPrefix(prefix), !outside.contains(name) else { return name }
     return usual + name.dropFirst(prefix.count)

@@ -10,8 +10,10 @@ final class PanelMatrix: WeightMatrix {
 
   let outputs: Int
   let inputs: Int
-  private let type: ck_weight_type
+  fileprivate let type: ck_weight_type
   private let memory: WeightMemory
+
+  fileprivate var base: UnsafePointer<Float> { UnsafePointer(memory.base.assumingMemoryBound(to: Float.self)) }
 
   var byteCount: Int { memory.byteCount }
 
@@ -26,7 +28,7 @@ final class PanelMatrix: WeightMatrix {
       let rows = ck_scratch(CK_SCRATCH_WEIGHTS, (last - first) * inputs * 4).bindMemory(to: Float.self, capacity: 1)
       failure.catching {
         try fill(first..<last, rows)
-        ck_pack_weights(type, last - first, inputs, rows, base + ck_weight_bytes(type, first, inputs))
+        ck_pack_weights(type, last - first, inputs, rows, inputs, base + ck_weight_bytes(type, first, inputs))
       }
     }
     try failure.rethrow()
@@ -74,14 +76,52 @@ final class PanelMatrix: WeightMatrix {
     }
   }
 
-  private func product(_ packed: UnsafePointer<Float>, _ blocks: RowBlocks, _ y: UnsafeMutablePointer<Float>, _ ldy: Int)
-  {
+  private func product(
+    _ packed: UnsafePointer<Float>, _ blocks: RowBlocks, _ y: UnsafeMutablePointer<Float>, _ ldy: Int
+  ) {
     let width = Int(CK_WIDTH), panels = (outputs + width - 1) / width, floats = ck_packed_row(type, inputs)
     blocks.forEachSlice(of: panels) { slice, rows in
       let column = slice.lowerBound * width, columns = min(self.outputs, slice.upperBound * width) - column
       ck_multiply_packed(
         self.type, rows.count, columns, self.inputs, packed + rows.lowerBound * floats,
         self.memory.base + ck_weight_bytes(self.type, column, self.inputs), y + rows.lowerBound * ldy + column, ldy, 0)
+    }
+  }
+}
+
+/// A float32 matrix with inputs and outputs exchanged, for gradients: `dx = dy w` from the panels of `y = x wᵀ`.
+final class TransposedView: WeightMatrix {
+  private let matrix: PanelMatrix
+
+  var outputs: Int { matrix.inputs }
+  var inputs: Int { matrix.outputs }
+  var byteCount: Int { 0 }
+
+  /// nil where a packed transpose is faster: bf16, and CPUs whose registers hold only half a tile.
+  init?(_ matrix: any WeightMatrix) {
+    guard let panels = matrix as? PanelMatrix, panels.type == CK_WEIGHT_F32, ck_has_avx512() else { return nil }
+    self.matrix = panels
+  }
+
+  func multiply(_ x: UnsafePointer<Float>, rows: Int, ldx: Int, into y: UnsafeMutablePointer<Float>, ldy: Int) {
+    let width = Int(CK_WIDTH), inputs = inputs, outputs = outputs, most = RowBlocks.together / width * width
+    for first in stride(from: 0, to: rows, by: most) {
+      let count = min(most, rows - first), panels = (count + width - 1) / width, x = x + first * ldx,
+        y = y + first * ldy
+      let packed = ck_scratch(CK_SCRATCH_ROUNDED, panels * width * inputs * 4).bindMemory(to: Float.self, capacity: 1)
+      parallelRanges(panels, minimum: max(1, (1 << 15) / (width * inputs))) { range in
+        let row = range.lowerBound * width, last = min(count, range.upperBound * width)
+        ck_pack_weights(CK_WEIGHT_F32, last - row, inputs, x + row * ldx, ldx, packed + row * inputs)
+      }
+      // Blocks of whole panels, 192 rows at most; slices of inputs in whole tiles, of 14 or of 6.
+      RowBlocks(panels, most: 6).forEachSlice(of: (outputs + 41) / 42) { slice, block in
+        let row = block.lowerBound * width, rows = min(count, block.upperBound * width) - row
+        let low = slice.lowerBound * 42, high = min(outputs, slice.upperBound * 42)
+        let sums = ck_scratch(CK_SCRATCH_SUMS, ck_back_scratch(rows, high - low) * 4)
+          .bindMemory(to: Float.self, capacity: 1)
+        ck_multiply_back(
+          rows, inputs, outputs, packed + row * inputs, self.matrix.base, low, high, y + row * ldy, ldy, sums)
+      }
     }
   }
 }

@@ -43,6 +43,8 @@ void act_collect(lua_State *L);
 /// Writes to C's standard output, in order with io.write, and flushes it. (Swift cannot name `stdout`.)
 void act_write(const uint8_t *bytes, size_t count);
 void act_flush(void);
+/// What kept something written to C's standard output from getting there (an errno), or 0. Flushes first.
+int act_output_error(void);
 
 // ---- functions and objects ------------------------------------------------------------------------------------------
 /// Whether the Swift function that runs has returned ACT_RETRY before. Answers once.
@@ -86,8 +88,18 @@ int act_gettable(lua_State *L, int index);
 int act_keys(lua_State *L, int index, int limit);
 /// Pushes the first key of a table that is no integer from 1 to `count`; false, with nothing pushed, if there is none.
 bool act_stray_key(lua_State *L, int index, lua_Integer count);
-/// A hash of the code (not the captured values) of the Lua function at `index`; 0 for a C function.
-uint64_t act_code_hash(lua_State *L, int index);
+
+// ---- what a function consists of ------------------------------------------------------------------------------------
+/// The stripped bytecode of the Lua function at `index`, to be freed by the caller; NULL for anything else.
+uint8_t *act_dump(lua_State *L, int index, size_t *count);
+/// Remembers every value that globals and their fields reach now as the host's. A Lua status.
+int act_remember_host(lua_State *L);
+/// Pushes the name of the host's value at `index` (`string.format`, empty for the table of globals), or returns false.
+bool act_push_host_name(lua_State *L, int index);
+/// Pushes a table of what the host's table at `index` held at first, or returns false.
+bool act_push_host_fields(lua_State *L, int index);
+/// Whether the value at `index` is the table of globals.
+bool act_is_globals(lua_State *L, int index);
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
 /// Pushes an error object; `cause` is an absolute index or 0. Position and traceback are added when it is raised.
@@ -100,6 +112,8 @@ int act_exit_code(lua_State *L);
 void act_set_exit_code(lua_State *L, int code);
 /// Pushes the traceback of the last value that went through `act_pcall` uncaught and was no error object, or nil.
 void act_pushtraceback(lua_State *L);
+/// Pushes the place where that value was thrown, or nil.
+void act_pushwhere(lua_State *L);
 
 // ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
 /// Takes over SIGINT, without SA_RESTART, and remembers the terminal's settings.

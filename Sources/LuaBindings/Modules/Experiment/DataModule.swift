@@ -51,7 +51,7 @@ extension Module {
         options: [limit], results: "list of tables of strings", example: "local rows = data.csv(\"questions.csv\")"
       ) { call in
         let path = try call.argument(1).string()
-        var records = try CSV.records(try readText(path), path: path)
+        var records = try CSV.records(try call.readText(path), path: path)
         guard !records.isEmpty else { throw EngineError(.file, "\(path) is empty: a CSV file needs a header") }
         let header = records.removeFirst()
         let rows = try records.enumerated().map { i, record -> JSONValue in
@@ -80,6 +80,7 @@ extension Module {
           let low = Int((start * Double(count)).rounded()), high = Int(((start + fraction) * Double(count)).rounded())
           start += fraction
           call.pushList(order[low..<max(low, high)].map { $0 + 1 }, of: 1)
+          call.stack.markAsSplit()
         }
         return fractions.count
       },
@@ -88,19 +89,20 @@ extension Module {
   private static let limit = Option("limit", "integer", .none, "the first so many")
 }
 
-/// A text file of at most 1 GB.
-private func readText(_ path: String) throws -> String {
-  let file = try MappedFile(path: path)
-  guard file.bytes.count <= 1 << 30 else {
-    throw EngineError(.file, "\(path) has \(byteText(file.bytes.count)); at most 1 GB is read")
-  }
-  guard let text = String(validating: file.bytes, as: UTF8.self) else {
-    throw EngineError(.file, "\(path) is not UTF-8 text")
-  }
-  return text
-}
-
 extension Call {
+  /// A text file of at most 1 GB.
+  fileprivate func readText(_ path: String) throws -> String {
+    let file = try MappedFile(path: path)
+    guard file.bytes.count <= 1 << 30 else {
+      throw EngineError(.file, "\(path) has \(byteText(file.bytes.count)); at most 1 GB is read")
+    }
+    guard let text = String(validating: file.bytes, as: UTF8.self) else {
+      throw EngineError(.file, "\(path) is not UTF-8 text")
+    }
+    noteDataFile(path)
+    return text
+  }
+
   fileprivate func textLines() throws -> [(number: Int, text: String)] {
     let text = try readText(try argument(1).string())
     return text.split(omittingEmptySubsequences: false) { $0.isNewline }.enumerated()

@@ -24,6 +24,10 @@ extension ArgumentReader {
     }
     guard isTable else { throw mismatch("a number, string, boolean, list or table") }
     let names = try fieldNames(limit: 100_000, allowList: true)
+    if let key = try looseKeys().first {
+      throw error(
+        "key [\(key)] is neither a name nor an entry of a list from 1; use names (tostring(layer)) or a list")
+    }
     if names.isEmpty { return listCount > 0 ? .array(try list { try $0.json(depth: depth + 1) }) : .object([:]) }
     guard listCount == 0 else { throw error("a table with names and list entries is neither an object nor a list") }
     var members: OrderedDictionary<String, JSONValue> = [:]

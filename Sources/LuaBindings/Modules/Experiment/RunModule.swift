@@ -66,8 +66,10 @@ final class RunObject: LuaObject {
         "Draws curves or bars into NAME.svg of the folder; without gnuplot, the numbers go into NAME.json with a note.",
         options: [
           Option("name", "string", .required, "file name without extension"),
-          Option("x", "list of numbers", .none, "shared by all curves"),
-          Option("y", "list of numbers", .none, "one curve"),
+          Option(
+            "x", "list of numbers, tensor or m:layers()", .computed("the keys of y: 1, 2, ... of a list"),
+            "shared by all curves; give it for layers and heads, which count from 0"),
+          Option("y", "list of numbers or tensor", .none, "one curve"),
           Option("series", "{ [label] = list of numbers } or list of { label =, x =, y = }", .none, "several curves"),
           Option("labels", "list of strings", .none, "bars"), Option("values", "list of numbers", .none, "bars"),
         ] + Module.plotOptions.dropLast(),
@@ -75,10 +77,12 @@ final class RunObject: LuaObject {
       ) { call in
         let folder = try call.this(RunObject.self).folder, options = try call.options()
         let name = try options.string("name")
-        let content: Plot.Content = options.isPresent("labels") ? try options.bars() : .line(try options.curves())
+        let isBar = options.isPresent("labels")
+        let content: Plot.Content = isBar ? try options.bars() : .line(try options.curves())
+        let xLabel = isBar ? nil : try options.xLabel(given: options.hasPlaces)
         let path = try folder.file(name + ".svg")
         do {
-          try call.draw(options, content, file: path)
+          try call.draw(options, content, file: path, xLabel: xLabel)
           return call.push(path)
         } catch let error as EngineError where error.kind == .missing {
           call.state.output.note("\(error.message); the numbers of \(name) are in \(folder.path)/\(name).json")

@@ -7,7 +7,8 @@ extension Module {
     globals: [
       Function(
         "show", "show(rows [, { sort =, limit =, columns = }])",
-        "Prints rows as a table: a list of tables with the same keys, or a list of lists.",
+        "Prints rows as a table: a list of tables or of lists (a column for every name, then for every entry), or a table "
+          + "of them by key.",
         options: [
           Option("sort", "string", .none, "column to sort by; a leading - sorts downwards"),
           Option("limit", "integer", .none, "rows shown at most"),
@@ -31,14 +32,16 @@ extension Module {
       Function(
         "line", "plot.line{ x =, y = | series =, ... }", "Curves: one from x and y, or several in series.",
         options: [
-          Option("x", "list of numbers", .computed("1, 2, ..."), "shared by all curves"),
-          Option("y", "list of numbers", .none, "one curve"),
+          Option(
+            "x", "list of numbers, tensor or m:layers()", .computed("the keys of y: 1, 2, ... of a list"),
+            "shared by all curves; give it for layers and heads, which count from 0"),
+          Option("y", "list of numbers or tensor", .none, "one curve"),
           Option("series", "{ [label] = list of numbers } or list of { label =, x =, y = }", .none, "several curves"),
         ] + plotOptions,
         results: "nothing", example: "plot.line{ title = \"loss\", y = { 3, 2, 1.5, 1.2 } }"
       ) { call in
         let options = try call.options()
-        try call.draw(options, .line(try options.curves()))
+        try call.draw(options, .line(try options.curves()), xLabel: try options.xLabel(given: options.hasPlaces))
         return 0
       },
       Function(
@@ -63,24 +66,7 @@ extension Module {
         results: "nothing", example: "plot.heatmap{ values = { { 0, 1 }, { 1, 0 } } }"
       ) { call in
         let options = try call.options()
-        let reader = try options.required("values")
-        let values: [[Double]]
-        if reader.isTensor {
-          let tensor = try reader.tensor()
-          guard tensor.rank == 2 else { throw reader.mismatch("a tensor [rows, columns]") }
-          let flat = tensor.values, width = tensor.shape[1]
-          values = (0..<tensor.shape[0]).map { row in flat[row * width..<(row + 1) * width].map(Double.init) }
-        } else {
-          values = try reader.list { try $0.list { try $0.number(finite: false) } }
-        }
-        guard let first = values.first, !first.isEmpty, values.allSatisfy({ $0.count == first.count }) else {
-          throw reader.error("rows must have the same number of values, at least one")
-        }
-        try call.draw(
-          options,
-          .heatmap(
-            values: values, rowLabels: try options.optional("rows")?.list { $0.caption } ?? [],
-            columnLabels: try options.optional("columns")?.list { $0.caption } ?? []))
+        try call.draw(options, try options.heatmap())
         return 0
       },
     ])
@@ -96,12 +82,14 @@ extension Module {
     "progress", "Progress of loops.",
     globals: [
       Function(
-        "progress", "progress(list | iterator, label)",
-        "Goes through a list (index, value) or what an iterator yields, with a progress line and the time left.",
+        "progress", "progress(list | iterator [, label] [, ...])",
+        "Goes through a list (index, value) or what an iterator yields, with a progress line and the time left. What "
+          + "else an iterator comes with, as from io.lines, may follow.",
         results: "iterator", example: "for i, text in progress({ \"a\", \"b\" }, \"texts\") do print(i, text) end"
       ) { call in
         let label = try call.optionalArgument(2)?.string() ?? ""
         let reader = call.argument(1)
+        if reader.isTable { try call.limitArguments(2) }
         let count =
           reader.isTable
           ? reader.listCount : (reader.isObject(LayersObject.self) ? try reader.object(LayersObject.self).count : nil)
@@ -167,126 +155,12 @@ final class ProgressObject: LuaObject {
     ])
 }
 
-extension OptionReader {
-  func curves() throws -> [Plot.Series] {
-    let shared = try optional("x")?.list { try $0.number(finite: false) }
-    func series(_ label: String, _ y: [Double], at x: [Double]? = nil) throws -> Plot.Series {
-      let places = x ?? shared ?? y.indices.map { Double($0 + 1) }
-      guard places.count == y.count else {
-        throw call.error("x has \(places.count) values, y\(label.isEmpty ? "" : " of " + label) has \(y.count)")
-      }
-      return Plot.Series(label: label, x: places, y: y)
-    }
-    let (name, value) = try oneOf(["y", "series"])
-    if name == "y" { return [try series("", try value.list { try $0.number(finite: false) })] }
-    if value.listCount > 0 {
-      return try value.list { curve in
-        if curve.isTable { try curve.checkKeys(["label", "x", "y"]) }
-        guard let label = curve.field("label"), let y = curve.field("y") else {
-          throw curve.error("a curve needs label and y")
-        }
-        return try series(
-          label.caption, y.list { try $0.number(finite: false) },
-          at: curve.field("x")?.list { try $0.number(finite: false) })
-      }
-    }
-    return try value.fieldNames().map { label in
-      try series(label, try value.field(label)?.list { try $0.number(finite: false) } ?? [])
-    }
-  }
-
-  func bars() throws -> Plot.Content {
-    let labels = try required("labels").list { $0.caption }
-    let values = try required("values").list { try $0.number(finite: false) }
-    guard labels.count == values.count, !labels.isEmpty else {
-      throw call.error("\(labels.count) labels do not fit \(values.count) values")
-    }
-    return .bar(labels: labels, values: values)
-  }
-}
-
-extension ArgumentReader {
-  /// What a label shows: strings as they are, numbers as Lua writes them.
-  var caption: String { isString ? ((try? string()) ?? "") : stack.number(at: index) }
-
-  var cell: DataTable.Cell {
-    if isNil { return .empty }
-    if isBoolean { return .boolean((try? boolean()) ?? false) }
-    if isNumber {
-      if let value = try? integer() { return .integer(value) }
-      return .number((try? number(finite: false)) ?? .nan)
-    }
-    if isString { return .text((try? string()) ?? "") }
-    if isTable, let list = try? list({ $0.isNumber || $0.isString ? $0.caption : "..." }) {
-      return .text("{" + list.prefix(6).joined(separator: ", ") + (list.count > 6 ? ", ..." : "") + "}")
-    }
-    return .text(stack.found(at: index))
-  }
-
-  /// A list of tables (columns by key, in `columns`' order, else "name" and "row" first, then sorted) or of lists.
-  func dataTable(columns: [String]?) throws -> DataTable {
-    guard isTable else { throw mismatch("a list of rows") }
-    let count = listCount
-    var keys = columns ?? []
-    if columns == nil {
-      var seen = Set<String>()
-      for place in 1..<(count + 1) {
-        guard let row = entry(place) else { continue }
-        guard row.isTable else { throw row.mismatch("a row (a table)") }
-        for name in try row.fieldNames(limit: 1000, allowList: true) where seen.insert(name).inserted {
-          keys.append(name)
-        }
-        stack.pop()
-      }
-      keys.sort()
-    }
-    if keys.isEmpty {
-      let rows = try list { try $0.list { $0.cell } }
-      let width = rows.map(\.count).max() ?? 0
-      return DataTable(
-        columns: (1..<(width + 1)).map(String.init),
-        rows: rows.map { $0 + Array(repeating: .empty, count: width - $0.count) })
-    }
-    let rows = try list { row in
-      keys.map { key -> DataTable.Cell in
-        guard let value = row.field(key) else { return .empty }
-        defer { row.stack.pop() }
-        return value.cell
-      }
-    }
-    return DataTable(columns: keys, rows: rows)
-  }
-}
-
-extension DataTable {
-  mutating func sort(by name: String) throws {
-    let isDown = name.hasPrefix("-"), column = isDown ? String(name.dropFirst()) : name
-    guard let place = columns.firstIndex(of: column) else {
-      throw EngineError(.argument, "show: no column '\(column)'\(suggestion(for: column, in: columns)) to sort by")
-    }
-    func value(_ cell: Cell) -> (Double, String) {
-      switch cell {
-      case .integer(let value): (Double(value), "")
-      case .number(let value): (value.isNaN ? .infinity : value, "")
-      case .boolean(let value): (value ? 1 : 0, "")
-      case .text(let text): (0, text)
-      case .empty: (.infinity, "")
-      }
-    }
-    let order = rows.enumerated().sorted { a, b in
-      let x = value(a.element[place]), y = value(b.element[place])
-      if x == y { return a.offset < b.offset }
-      return isDown ? x > y : x < y
-    }
-    rows = order.map(\.element)
-  }
-}
-
 extension Call {
-  func draw(_ options: OptionReader, _ content: Plot.Content, file: String? = nil) throws {
+  func draw(_ options: OptionReader, _ content: Plot.Content, file: String? = nil, xLabel: String? = nil) throws {
     let plot = Plot(
-      title: try options.string("title"), xLabel: try options.string("xlabel"), yLabel: try options.string("ylabel"),
-      content: content)
+      title: try options.string("title"), xLabel: try xLabel ?? options.string("xlabel"),
+      yLabel: try options.string("ylabel"), content: content)
+    if !content.hasValues { state.output.note("\(name): none of the values is a finite number") }
     try state.output.draw(plot, file: try file ?? options.optional("file")?.string())
   }
 }

@@ -9,13 +9,17 @@ extension Module {
     globals: [
       Function(
         "sweep", "sweep{ name =, grid =, order =, run = function(point) return { ... } end }",
-        "Calls a function for every point of a grid and keeps its rows in runs/NAME/rows.jsonl. A rerun skips what is "
-          + "there; Ctrl-C keeps what is done. When the function's code has changed, the old rows are put aside.",
+        "Calls a function for every point of a grid and keeps its rows in runs/NAME/rows.jsonl. A rerun takes from there "
+          + "what follows from the same things, and says how many rows that are: the code of the function and of all "
+          + "it calls, the values of their upvalues and globals (models, adapters, interventions, tensors by content), "
+          + "the script's arguments, files read through data, the version. Rows of another definition stay on disk. "
+          + "Ctrl-C hands back the rows that are done; the same call goes on from there.",
         options: [
-          Option("name", "string", .required, "folder below runs/"),
+          Option("name", "string", .required, "folder below runs/; one process at a time writes to it"),
           Option("grid", "{ [axis] = list or iterator }", .required, "values of each axis"),
           Option("order", "list of strings", .computed("sorted axis names"), "axes from slowest to fastest"),
-          Option("run", "function(point)", .required, "returns a table of results"),
+          Option("run", "function(point)", .required, "returns a table of results; no key may be an axis"),
+          Option("fresh", "boolean", .boolean(false), "makes all rows again; the old ones stay on disk"),
         ],
         results: "list of rows: the point's values and the results together",
         example: """
@@ -25,60 +29,55 @@ extension Module {
           show(rows)
           """
       ) { call in
-        let options = try call.options()
+        let options = try call.options(), record = call.state.experiments
+        let name = try options.string("name")
         let function = try options.required("run").function()
-        let axes = try options.axes()
-        let folder = try RunFolder(
-          name: try options.string("name"), isResumable: true,
-          facts: try call.runFacts(.object(["grid": .object(axes.mapValues { .array($0) })])))
-        let code = String(function.codeHash, radix: 16)
-        var known = try folder.rows()
-        if known.contains(where: { $0["code"]?.string != code }) {
-          call.state.output.note(
-            "the sweep's function has changed: earlier rows are in \(folder.path)/rows.before.jsonl")
-          try folder.setRowsAside()
-          known = []
+        let grid = try options.grid()
+        let now = try call.dependencies(of: function)
+        let before = record.sweeps[name].map(now.undoing) ?? now
+        let sweep = try call.naming {
+          try Sweep(
+            name: name, grid: grid, dependencies: before, facts: try call.runFacts(nil),
+            fresh: try options.boolean("fresh"), files: record.files)
         }
-        var done: [String: JSONValue] = [:]
-        for row in known { if let point = row["point"], let result = row["result"] { done[point.text] = result } }
-        let points = grid(axes)
-        var rows: [JSONValue] = []
-        try call.withProgress("sweep", total: points.count) { update in
-          for (i, point) in points.enumerated() {
-            let key = JSONValue.object(point)
-            if done[key.text] == nil {
-              try Interrupt.check()
-              let result = try function.call([key], results: 1) { try $0[0].json() }
-              guard case .object = result else { throw call.error("run must return a table of named results") }
-              try folder.row(.object(["code": .string(code), "point": key, "result": result]))
-              done[key.text] = result
-            }
-            var row = point
-            if let result = done[key.text]?.object { row.merge(result) { $1 } }
-            rows.append(.object(row))
-            update(i + 1)
+        call.state.output.note("sweep \(name): " + sweep.notes.joined(separator: "; "))
+        defer {
+          if let after = try? call.dependencies(of: function) { record.sweeps[name] = (before, after) }
+        }
+        let outcome = try call.withProgress("sweep \(name)", total: grid.count) { update in
+          try sweep.run(interruptions: { call.state.interruptions }, update: update) { point in
+            record.running += 1
+            defer { record.running -= 1 }
+            return try function.call([point], results: 1) { try $0[0].json() }
           }
         }
-        return call.push(LuaList(rows))
+        if outcome.isInterrupted {
+          call.state.output.note(
+            "sweep \(name): interrupted; \(outcome.rows.count) of \(grid.count) rows are in \(sweep.folder.path) and "
+              + "handed back, the row in progress is not. The same call goes on from there")
+          call.state.deferInterruption()
+        }
+        return call.push(LuaList(outcome.rows))
       }
     ])
+}
 
-  /// All points, the last axis fastest.
-  private static func grid(_ axes: OrderedDictionary<String, [JSONValue]>) -> [OrderedDictionary<String, JSONValue>] {
-    axes.reduce([[:]]) { points, axis in
-      points.flatMap { point in
-        axis.value.map { value in
-          var next = point
-          next[axis.key] = value
-          return next
-        }
-      }
+extension Call {
+  /// Errors of `body` with the function's name in front.
+  func naming<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let failure as EngineError {
+      throw failure.kind == .interrupted ? failure : EngineError(failure.kind, "\(name): \(failure.message)")
     }
   }
 }
 
+extension LuaState {
+  /// How often Ctrl-C was pressed since the host called into Lua.
+  var interruptions: Int { current.map { Int(act_interrupt_count($0)) } ?? 0 }
+}
+
 extension OptionReader {
-  fileprivate func axes() throws -> OrderedDictionary<String, [JSONValue]> {
+  fileprivate func grid() throws -> Grid {
     let table = try required("grid")
     let names = try table.fieldNames(limit: 32)
     let order = try optional("order")?.list { try $0.string() } ?? names
@@ -86,28 +85,26 @@ extension OptionReader {
       throw call.error("order must name each axis of the grid once: \(names.joined(separator: ", "))")
     }
     var axes: OrderedDictionary<String, [JSONValue]> = [:]
-    var count = 1
     for name in order {
       guard let reader = table.field(name) else { continue }
-      var values: [JSONValue] = []
-      if reader.isTable {
-        values = try reader.list { try $0.json() }
-      } else if reader.isObject(LayersObject.self) {
-        values = (0..<(try reader.object(LayersObject.self).count)).map { .integer($0) }
-      } else {
-        let function = try reader.function()
-        while values.count < 100_000 {
-          let value = try function.call([], results: 1) { $0[0].isNil ? nil : try $0[0].json() }
-          guard let value else { break }
-          values.append(value)
-        }
-      }
-      count *= max(1, values.count)
-      guard !values.isEmpty, count <= 10_000_000 else {
-        throw reader.error(values.isEmpty ? "the axis has no values" : "the grid has too many points")
-      }
-      axes[name] = values
+      axes[name] = try reader.axisValues()
+      guard axes[name]?.isEmpty == false else { throw reader.error("the axis has no values") }
     }
-    return axes
+    return try call.naming { try Grid(axes: axes) }
+  }
+}
+
+extension ArgumentReader {
+  /// Values of an axis: a list, a model's layers, or what an iterator yields.
+  fileprivate func axisValues() throws -> [JSONValue] {
+    if isTable { return try list { try $0.json() } }
+    if isObject(LayersObject.self) { return (0..<(try object(LayersObject.self).count)).map { .integer($0) } }
+    let function = try function()
+    var values: [JSONValue] = []
+    while let value = try function.call([], results: 1, { $0[0].isNil ? nil : try $0[0].json() }) {
+      guard values.count < 100_000 else { throw error("the iterator yields more than 100,000 values") }
+      values.append(value)
+    }
+    return values
   }
 }

@@ -25,14 +25,19 @@ public final class MapObject: LuaObject {
     Field(
       "report", "table",
       "On held-out texts: mse, fvu (fraction of variance unexplained, per dimension and averaged), fvu_template, "
-        + "fvu_pooled, cosine_centred, cosine_last, rows, training_rows, seconds."
+        + "fvu_pooled, cosine_centred, cosine_last, rows, training_rows, seconds. Of trained maps also curve (a list of "
+        + "{ epoch, loss, held_out or validation, lr }), best_epoch, whose parameters were kept, and converged: nil where "
+        + "a fixed number of epochs checks nothing."
     ) { call in
       let report = try call.map.card.report
-      let table: LuaTable = [
+      var table: LuaTable = [
         "mse": report.mse, "fvu": report.fvu, "fvu_template": report.fvuTemplate, "fvu_pooled": report.fvuPooled,
         "cosine_centred": report.cosineCentred, "cosine_last": report.cosineLast, "rows": report.rows,
         "training_rows": report.trainingRows, "seconds": report.seconds,
       ]
+      if let curve = report.curve { table.set("curve", curve.map(\.asTable)) }
+      if let converged = report.converged { table.set("converged", converged) }
+      if let best = report.bestEpoch { table.set("best_epoch", best) }
       return call.push(table)
     },
     Field("fvu_by_dimension", "tensor [d_to]", "fvu of every target dimension; NaN where it never changes.") { call in
@@ -40,14 +45,34 @@ public final class MapObject: LuaObject {
     },
     Field("from_layer", "integer", "Layer it reads in the source.") { $0.push(try $0.map.card.source.layer) },
     Field("to_layer", "integer", "Layer it writes in the target.") { $0.push(try $0.map.card.target.layer) },
-    Field("from_model", "string", "Name of the source model.") { $0.push(try $0.map.card.source.model.name) },
-    Field("to_model", "string", "Name of the target model.") { $0.push(try $0.map.card.target.model.name) },
-    Field("from_hash", "string", "Hash of the source model's weights.") { $0.push(try $0.map.card.source.model.hash) },
-    Field("to_hash", "string", "Hash of the target model's weights.") { $0.push(try $0.map.card.target.model.hash) },
+    Field("from_model", "string", "Name of the source model.") { $0.push(try $0.map.card.source.model.name.printable) },
+    Field("to_model", "string", "Name of the target model.") { $0.push(try $0.map.card.target.model.name.printable) },
+    Field("from_hash", "string", "Hash of the source model's weights.") {
+      $0.push(try $0.map.card.source.model.hash.printable)
+    },
+    Field("to_hash", "string", "Hash of the target model's weights.") {
+      $0.push(try $0.map.card.target.model.hash.printable)
+    },
     Field("d_from", "integer", "Width of its input.") { $0.push(try $0.map.card.source.width) },
     Field("d_to", "integer", "Width of its output.") { $0.push(try $0.map.card.target.width) },
     Field("site", "string", "Site of both ends.") { $0.push(try $0.map.card.site) },
-    Field("method", "string", "autoencoder, affine or ridge.") { $0.push(try $0.map.card.options.method.rawValue) },
+    Field(
+      "weight", "tensor [d_to, d_from]",
+      "W of a linear map, y = W x + b, on raw activations; an error for an autoencoder."
+    ) { call in call.push(try call.linear("weight").weight.cloned()) },
+    Field("bias", "tensor [d_to]", "b of a linear map, y = W x + b, in raw units; an error for an autoencoder.") {
+      call in
+      call.push(try call.linear("bias").bias.cloned())
+    },
+    Field("parameters", "table", "All its tensors by name, on raw activations.") { call in
+      var table = LuaTable()
+      for (name, tensor) in try call.map.mapper.tensors { table.set(name, TensorObject(try tensor.cloned()).asLua) }
+      return call.push(table)
+    },
+    Field("fitted_to", "string", "Which rows it was fitted to where not all were; nil otherwise.") {
+      $0.push(try $0.map.card.options.rows)
+    },
+    Field("method", "string", "What it is (?map_methods).") { $0.push(try $0.map.card.options.method.rawValue) },
     Field("hidden", "integer", "Units of an autoencoder; nil otherwise.") {
       $0.push((try $0.map.mapper as? AutoencoderMap)?.hidden)
     },
@@ -73,7 +98,10 @@ public final class MapObject: LuaObject {
       if reader.isObject(VectorObject.self) { throw reader.error("a vector is carried over by map:vector(v)") }
       throw reader.mismatch("a tensor [rows, \(map.card.source.width)]")
     }
-    let x = try reader.tensor()
+    let x = try reader.detachedTensor()
+    do { try x.requireNumbers("x") } catch let failure as EngineError {
+      throw reader.error(failure.message, kind: failure.kind)
+    }
     return call.push(x.rank == 1 && x.count == map.card.source.width ? try map.mapper.row(x) : try map(x))
   }
 
@@ -128,6 +156,23 @@ public final class MapObject: LuaObject {
 extension Call {
   /// The map a field or method belongs to.
   fileprivate var map: TransferMap { get throws { try this(MapObject.self).map } }
+
+  fileprivate func linear(_ name: String) throws -> AffineMap {
+    let map = try map
+    if let linear = map.mapper as? AffineMap { return linear }
+    throw error(
+      "an autoencoder is not linear and has no \(name); map.parameters has "
+        + map.mapper.tensors.map(\.name).joined(separator: ", "))
+  }
+}
+
+extension MapReport.Epoch {
+  fileprivate var asTable: LuaTable {
+    var table: LuaTable = ["epoch": epoch, "loss": loss, "lr": learningRate]
+    if let heldOut { table.set("held_out", heldOut) }
+    if let validation { table.set("validation", validation) }
+    return table
+  }
 }
 
 extension ArgumentReader {

@@ -4,7 +4,8 @@ import Transfer
 extension Module {
   /// What is measured of texts, logits and directions.
   static let metrics = Module(
-    "metrics", "Measures of texts, logits and directions. Lists hold strings or completions of m:generate.",
+    "metrics",
+    "Measures of texts, logits and directions, intervals and tests. Lists of texts hold strings or completions of m:generate.",
     functions: [
       Function(
         "refusal_rate", "metrics.refusal_rate(texts)",
@@ -12,7 +13,6 @@ extension Module {
         results: "rate, { n, low, high }",
         example: "print(metrics.refusal_rate({ \"I cannot help with that.\", \"Sure!\" }))"
       ) { call in
-        try call.limitArguments(1)
         return call.push(Refusal.rate(try call.argument(1).texts()))
       },
       Function(
@@ -20,14 +20,12 @@ extension Module {
         "Share of texts that contain s, as written, with its Wilson 95 % interval.",
         results: "rate, { n, low, high }", example: "print(metrics.contains_rate({ \"a cat\", \"a dog\" }, \"cat\"))"
       ) { call in
-        try call.limitArguments(2)
         return call.push(containsRate(try call.argument(1).texts(), try call.argument(2).string()))
       },
       Function(
         "wilson", "metrics.wilson(hits, n)", "A rate with its Wilson 95 % interval.", results: "rate, { n, low, high }",
         example: "print(metrics.wilson(3, 20))"
       ) { call in
-        try call.limitArguments(2)
         let count = try call.argument(2).integer(in: 1...1 << 53)
         return call.push(Rate(hits: try call.argument(1).integer(in: 0...count), of: count))
       },
@@ -37,7 +35,6 @@ extension Module {
         results: "{ rouge1 = { precision, recall, f1 }, rouge2, rougeL }",
         example: "print(metrics.rouge(\"the cat sat\", \"the cat ran\").rouge1.f1)"
       ) { call in
-        try call.limitArguments(2)
         let rouge = Rouge(
           prediction: try call.argument(1).completionText(), reference: try call.argument(2).completionText())
         func table(_ score: Rouge.Score) -> LuaTable {
@@ -53,15 +50,14 @@ extension Module {
         "KL(p || q) of two tensors of logits, [vocab] or [rows, vocab]: mean over rows, natural log.",
         results: "number", example: "print(metrics.kl(tensor.from({ 0, 0 }), tensor.from({ 0, 1 })))"
       ) { call in
-        try call.limitArguments(2)
-        return call.push(try divergence(try call.argument(1).tensor(), try call.argument(2).tensor()))
+        return call.push(try divergence(try call.argument(1).logits(), try call.argument(2).logits()))
       },
       Function(
         "refusal_score", "metrics.refusal_score(logits, tokens)",
         "Log-odds that the next token opens a refusal (Arditi et al. 2024): p is the probability of all `tokens` together.",
         results: "number", example: "print(metrics.refusal_score(tensor.from({ 1, 2, 3 }), { 0, 2 }))"
       ) { call in
-        let logits = try call.argument(1).tensor()
+        let logits = try call.argument(1).logits()
         return call.push(
           try refusalScore(
             logits, tokens: try call.argument(2).list { try $0.integer(in: 0...max(0, logits.count - 1)) }))
@@ -70,8 +66,12 @@ extension Module {
         "cosine", "metrics.cosine(a, b)", "Cosine of two tensors or vectors; 0 where one is zero.", results: "number",
         example: "print(metrics.cosine(tensor.from({ 1, 0 }), tensor.from({ 1, 1 })))"
       ) { call in
-        try call.limitArguments(2)
-        return call.push(try cosine(try call.argument(1).direction().tensor, try call.argument(2).direction().tensor))
+        let pair = try [1, 2].map { place in
+          let tensor = try call.argument(place).direction().tensor
+          try tensor.requireNumbers("metrics.cosine: argument \(place)")
+          return tensor
+        }
+        return call.push(try cosine(pair[0], pair[1]))
       },
       Function(
         "distinct_words", "metrics.distinct_words(texts)",
@@ -79,11 +79,10 @@ extension Module {
         results: "number",
         example: "print(metrics.distinct_words(\"no no no no\"))"
       ) { call in
-        try call.limitArguments(1)
         let rates = try call.argument(1).texts().map(distinctWordRate).filter { !$0.isNaN }
         return call.push(rates.reduce(0, +) / Double(rates.count))
       },
-    ])
+    ] + statisticsRows + similarityRows)
 }
 
 extension Call {
@@ -93,10 +92,22 @@ extension Call {
 }
 
 extension ArgumentReader {
+  /// Logits: numbers, of which some may be -infinity.
+  func logits() throws -> Tensor {
+    let logits = try tensor()
+    if let bad = (0..<logits.count).first(where: { !(logits.pointer[$0] < .infinity) }) {
+      throw error("value \(bad + 1) of the logits is \(logits.pointer[bad])", kind: .numeric)
+    }
+    return logits
+  }
+
   /// A string, or a completion's text.
-  fileprivate func completionText() throws -> String {
+  func completionText() throws -> String {
     if isString { return try string() }
     guard isTable, let text = field("text") else { throw mismatch("a string or a completion with its text") }
+    guard try field("finish")?.string() != FinishReason.interrupted.rawValue else {
+      throw error("this completion was cut by Ctrl-C; what is measured of it would not hold", kind: .interrupted)
+    }
     return try text.string()
   }
 

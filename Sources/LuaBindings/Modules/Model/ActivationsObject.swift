@@ -2,7 +2,7 @@ import Engine
 
 /// Captured activations of one sequence: `acts:at(layer [, site])`, `acts:get("embed")`.
 public final class ActivationsObject: LuaObject {
-  private struct Key: Hashable {
+  struct Key: Hashable {
     let site: Site
     let layer: Int?
   }
@@ -13,13 +13,31 @@ public final class ActivationsObject: LuaObject {
   private struct Piece {
     let tensor: Tensor
     let slots: [Int]
+    /// Absolute, 1-based.
+    let positions: [Int]
   }
+  /// Rows of later positions do not count.
+  private var lastPosition = Int.max
 
   init(sites: [Site]) { self.sites = sites }
 
   func add(_ rows: ActivationRows) throws {
     parts[Key(site: rows.site, layer: rows.layer), default: []].append(
-      Piece(tensor: try rows.tensor(), slots: rows.slots))
+      Piece(tensor: try rows.tensor(), slots: rows.slots, positions: rows.positions))
+  }
+
+  /// Forgets what came of later steps of a generation, whose tokens are no part of its result.
+  func keepRows(through position: Int) {
+    lastPosition = position
+    parts = parts.filter { $0.value.contains { $0.positions.contains { $0 <= position } } }
+  }
+
+  /// Every captured place with its rows, in an order that only the places decide.
+  func contents() throws -> [(place: String, tensor: Tensor)] {
+    try parts.keys.map {
+      (place: "\($0.site.rawValue) \($0.layer ?? -1)", tensor: try tensor($0.site, layer: $0.layer))
+    }
+    .sorted { $0.place < $1.place }
   }
 
   public var summary: String {
@@ -39,23 +57,34 @@ public final class ActivationsObject: LuaObject {
       let place = layer.map { " of layer \($0)" } ?? ""
       throw LuaError("site", "no activations of \(site.rawValue)\(place): \(have)")
     }
-    let order = ActivationsObject.order(found)
+    let order = order(found)
     let whole = try site.isAttentionMatrix ? joinedMatrices(found, order) : joinedRows(found, order)
-    parts[key] = [Piece(tensor: whole, slots: Array(order.indices))]
+    parts[key] = [
+      Piece(
+        tensor: whole, slots: Array(order.indices), positions: order.map { found[$0.piece].positions[$0.row] })
+    ]
     return whole
   }
 
   /// Piece and row of each slot, in order; a row that came again counts.
-  private static func order(_ found: [Piece]) -> [(piece: Int, row: Int)] {
+  private func order(_ found: [Piece]) -> [(piece: Int, row: Int)] {
     var places: [Int: (piece: Int, row: Int)] = [:]
     for (piece, part) in found.enumerated() {
-      for (row, slot) in part.slots.enumerated() { places[slot] = (piece, row) }
+      for (row, slot) in part.slots.enumerated() where part.positions[row] <= lastPosition {
+        places[slot] = (piece, row)
+      }
     }
     return places.sorted { $0.key < $1.key }.map(\.value)
   }
 
+  /// Whether one piece holds all rows, in order, and no others.
+  private func isWhole(_ found: [Piece], _ order: [(piece: Int, row: Int)]) -> Bool {
+    found.count == 1 && order.count == found[0].slots.count
+      && order.enumerated().allSatisfy { $0.offset == $0.element.row }
+  }
+
   private func joinedRows(_ found: [Piece], _ order: [(piece: Int, row: Int)]) throws -> Tensor {
-    if found.count == 1, order.enumerated().allSatisfy({ $0.offset == $0.element.row }) { return found[0].tensor }
+    if isWhole(found, order) { return found[0].tensor }
     let shape = Array(found[0].tensor.shape.dropFirst()), width = shape.reduce(1, *)
     let whole = try Tensor(uninitialized: [order.count] + shape)
     for (row, place) in order.enumerated() {
@@ -67,8 +96,8 @@ public final class ActivationsObject: LuaObject {
 
   /// `[heads, rows, columns]` of prompt and later steps as one; columns a step did not have yet are zero.
   private func joinedMatrices(_ found: [Piece], _ order: [(piece: Int, row: Int)]) throws -> Tensor {
-    if found.count == 1, order.enumerated().allSatisfy({ $0.offset == $0.element.row }) { return found[0].tensor }
-    let heads = found[0].tensor.shape[0], columns = found.map { $0.tensor.shape[2] }.max() ?? 0
+    if isWhole(found, order) { return found[0].tensor }
+    let heads = found[0].tensor.shape[0], columns = order.map { found[$0.piece].tensor.shape[2] }.max() ?? 0
     let whole = try Tensor.zeros([heads, order.count, columns])
     for (row, place) in order.enumerated() {
       let source = found[place.piece].tensor, rows = source.shape[1], width = source.shape[2]
@@ -119,7 +148,10 @@ extension OptionReader {
     _ name: String = "capture", of model: Model, sequences: Int
   ) throws -> (requests: [CaptureRequest], objects: [ActivationsObject]) {
     guard let table = optional(name) else { return ([], []) }
-    try table.checkKeys(["site", "layer", "layers", "pos"])
+    try table.checkKeys(["site", "layer", "layers", "pos", "head", "heads"])
+    if table.field("head") != nil, table.field("heads") != nil { throw table.error("give head or heads, not both") }
+    let heads =
+      try table.field("head").map { [try $0.integer()] } ?? table.field("heads")?.oneOrMany { try $0.integer() }
     let named = try table.field("site")?.oneOrMany { try $0.site() } ?? [(site: .residPost, layer: nil)]
     let positions = try table.field("pos")?.positions() ?? .all
     if table.field("layer") != nil, table.field("layers") != nil { throw table.error("give layer or layers, not both") }
@@ -134,7 +166,7 @@ extension OptionReader {
     let objects = (0..<sequences).map { _ in ActivationsObject(sites: named.map(\.site)) }
     let requests = named.map { found in
       CaptureRequest(
-        site: found.site, layers: found.layer.map { [$0] } ?? layers, positions: positions
+        site: found.site, layers: found.layer.map { [$0] } ?? layers, positions: positions, heads: heads
       ) { try objects[$0.sequence].add($0) }
     }
     return (requests, objects)

@@ -12,7 +12,7 @@ extension OptionReader {
   /// `any_model`.
   func direction(for model: Model) throws -> DirectionArgument {
     let reader = try required("dir")
-    if reader.isTensor { return .one(try reader.tensor(), site: nil, layer: nil) }
+    if reader.isTensor { return .one(try reader.keptTensor(), site: nil, layer: nil) }
     if reader.isObject(VectorObject.self) {
       let vector = try owned(try reader.vector(), by: model, reader)
       return .one(vector.direction, site: vector.site, layer: vector.layer)

@@ -2,50 +2,28 @@ import Engine
 import Foundation
 import Transfer
 
-/// Texts to score: prompts, and for each the first token that counts.
-private struct ScoredTexts {
-  var prompts: [Prompt] = []
-  var scoredFrom: [Int] = []
-}
-
 extension OptionReader {
-  /// `texts = {...}` or `examples = { { prompt =, completion = } }`; completions count alone where given.
-  fileprivate func scoredTexts(of model: Model) throws -> ScoredTexts {
+  /// `texts = {...}`, all of whose tokens count, or `examples = { { prompt =, completion = } }`, of which completions do.
+  fileprivate func scoredTexts(of model: Model) throws -> [SupervisedExample] {
     let (name, value) = try oneOf(["texts", "examples"])
-    let chat = try boolean("chat"), template = try template(of: model)
-    var scored = ScoredTexts()
+    let chat = try boolean("chat")
+    guard name == "texts" else { return try supervisedExamples(of: model, chat: chat) }
+    guard !isPresent("end_token") else { throw call.error("option 'end_token' belongs to 'examples'") }
     guard value.isTable, value.listCount > 0 else { throw value.error("the list is empty") }
-    if name == "texts" {
-      scored.prompts = try value.prompts(of: model, TextRule(chat: chat, template: template))
-      let bos = model.tokenizer?.bos
-      scored.scoredFrom = scored.prompts.map { $0.tokens.first == bos ? 1 : 0 }
-      return scored
+    let bos = model.tokenizer?.bos
+    return try value.prompts(of: model, TextRule(chat: chat, template: try template(of: model))).map {
+      SupervisedExample(prompt: $0, scoredFrom: $0.tokens.first == bos ? 1 : 0)
     }
-    _ = try value.list { example in
-      if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
-      guard let prompt = example.field("prompt"), let completion = example.field("completion") else {
-        throw example.error("an example needs prompt and completion")
-      }
-      let start =
-        try chat
-        ? model.renderChat(
-          [ChatMessage(role: "user", content: try prompt.bytes())], generationPrompt: true, template: template)
-        : RenderedChat(text: try prompt.bytes(), contentSpans: [])
-      let whole = try model.prompt(rendered: start.answered(try completion.bytes()))
-      // The first token that holds a byte of the completion.
-      let first = whole.spans?.firstIndex { $0.upperBound > start.text.count } ?? whole.tokens.count
-      guard first < whole.tokens.count else { throw example.error("the completion has no tokens") }
-      scored.prompts.append(whole)
-      scored.scoredFrom.append(first)
-    }
-    return scored
   }
 }
 
 extension ModelObject {
   private static let textOptions: [Option] = [
     Option("texts", "list of strings", .none, "texts whose tokens are all scored, BOS aside"),
-    Option("examples", "list of { prompt =, completion = }", .none, "only completions are scored"),
+    Option(
+      "examples", "list of { prompt =, completion = }", .none,
+      "only completions are scored, and the tokens that end them: what train.* learns of the same examples"),
+    SharedOptions.endToken,
     Option("chat", "boolean", .boolean(false), "wraps texts or prompts as a user turn of the model's template"),
     SharedOptions.template,
   ]
@@ -59,8 +37,9 @@ extension ModelObject {
         "local m = model.load(\"smollm2-135m-instruct\")\nprint(m:nll{ texts = { \"The sky is blue.\" } }.perplexity)"
     ) { call in
       let model = try call.model, scored = try call.options().scoredTexts(of: model)
-      let parts = try call.withProgress("nll", prompts: scored.prompts.count) { update in
-        try model.negativeLogLikelihood(scored.prompts, scoredFrom: scored.scoredFrom, progress: update)
+      let parts = try call.withProgress("nll", prompts: scored.count) { update in
+        try model.negativeLogLikelihood(
+          scored.map(\.prompt), scoredFrom: scored.map(\.scoredFrom), progress: update)
       }
       call.noteWarnings(of: model)
       let tokens = parts.reduce(0) { $0 + $1.tokens }
@@ -78,13 +57,13 @@ extension ModelObject {
         "local m = model.load(\"smollm2-135m-instruct\")\nlocal r = m:reference{ texts = { \"The sky is blue.\" } }"
     ) { call in
       let object = try call.this(ModelObject.self), scored = try call.options().scoredTexts(of: object.model)
-      let reference = try object.model.reference(scored.prompts, scoredFrom: scored.scoredFrom)
+      let reference = try object.model.reference(scored)
       return call.push(ReferenceObject(reference, of: object))
     },
     Function(
       "kl", "m:kl{ texts | examples | reference, chat = }",
       "How far the interventions move the model's predictions: KL(without || with) per token, natural log, and the "
-        + "perplexity that is left. For examples the predictions of the completion and of the token after it count.",
+        + "perplexity that is left. Of examples the predictions of the completion and of what follows it count.",
       options: textOptions + [
         Option(
           "reference", "reference", .none,
@@ -107,11 +86,11 @@ extension ModelObject {
         parts = try model.divergence(from: reference.reference)
       } else {
         let scored = try options.scoredTexts(of: model)
-        parts = try call.withProgress("kl", prompts: scored.prompts.count) { update in
-          try scored.prompts.indices.flatMap { i in
+        for (i, text) in scored.enumerated() { try model.check([text.prompt], first: i) }
+        parts = try call.withProgress("kl", prompts: scored.count) { update in
+          try scored.enumerated().flatMap { i, text in
             defer { update(i + 1) }
-            return try model.divergence(
-              from: try model.reference([scored.prompts[i]], scoredFrom: [scored.scoredFrom[i]]))
+            return try model.divergence(from: try model.reference([text]))
           }
         }
       }
@@ -137,7 +116,12 @@ extension ModelObject {
       let model = try call.model
       let found: MassiveDimensions
       if let texts = try call.options().optional("texts") {
-        found = try MassiveDimensions(of: model, prompts: try texts.prompts(of: model, TextRule()))
+        let prompts = try texts.prompts(of: model, TextRule()), short = prompts.count { $0.tokens.count == 1 }
+        if short > 0, short < prompts.count {
+          call.state.output.note(
+            "massive_dimensions: \(short) of \(prompts.count) texts have one token only, which is left out")
+        }
+        found = try MassiveDimensions(of: model, prompts: prompts)
       } else {
         found = try MassiveDimensions(of: model)
       }

@@ -5,7 +5,7 @@ extension Module {
     "model", "Language models: loading, running, generating, hooks.",
     functions: [
       Function(
-        "load", "model.load(name_or_path [, { dtype =, adapter =, template = }])",
+        "load", "model.load(name_or_path [, { dtype =, adapter =, template =, ignore_settings = }])",
         "Loads a store name, a .gguf file, a Hugging Face folder, or org/name of the local Hugging Face cache.",
         options: [
           Option(
@@ -19,6 +19,10 @@ extension Module {
             "one of the model's own by its name (\"tool_use\"), a built-in chat template, or the text of one in Jinja: what "
               + "chat = true means for this model",
             choices: ChatTemplate.builtInNames),
+          Option(
+            "ignore_settings", "list of names", .none,
+            "settings of the file that are passed over: without it, one that is not known, or known and not supported, "
+              + "refuses the model"),
         ],
         results: "model", example: "local m = model.load(\"smollm2-135m-instruct\")\nprint(m.n_layers, m.d_model)",
         argumentChoices: { ModelStore().knownNames }
@@ -29,7 +33,9 @@ extension Module {
         let path = try ModelStore().resolve(name)
         let model = try Model.load(
           path: path, name: name.contains("/") ? nil : name, precision: precision,
-          template: try options.optional("template")?.string())
+          template: try options.optional("template")?.string(),
+          ignoring: Set(try options.optional("ignore_settings")?.oneOrMany { try $0.string() } ?? []))
+        for note in model.notes { call.state.output.note("\(model.name): \(note)") }
         if let folder = try options.optional("adapter")?.path() {
           try model.attach(try Adapter(folder: folder, for: model))
         }
@@ -53,9 +59,9 @@ extension Module {
       ) { call in
         let found = try ModelInspection(path: try ModelStore().resolve(try call.argument(1).string()))
         var settings = LuaTable()
-        for (name, value) in found.settings { settings.set(name, value) }
+        for (name, value) in found.settings { settings.set(name.printable, value.printable) }
         let tensors = found.tensors.map {
-          ["name": $0.name, "type": $0.stored.type, "shape": $0.shape, "bytes": $0.stored.bytes] as LuaTable
+          ["name": $0.name.printable, "type": $0.stored.type, "shape": $0.shape, "bytes": $0.stored.bytes] as LuaTable
         }
         return call.push(
           [
@@ -81,6 +87,8 @@ extension Module {
           embed final_norm                                  [rows, d_model], without a layer
         resid_pre of layer L is resid_post of L - 1: Arditi's "layer L" and Hugging Face's hidden_states[L].
         "blocks.7.hook_resid_post" is accepted too.
+        head = 3 or heads = { 3, 0 } take some heads, from 0, of q, z, attn_scores and pattern, and key-value heads of k and v:
+        rows are then [rows, heads, d_head], in that order, and a direction has d_head values for all of them or [heads, d_head].
         """),
       Topic(
         "positions",
@@ -91,6 +99,7 @@ extension Module {
           { from = 3, to = -1 }      inclusive, either end open
           { match = "text" }         all tokens that cover an occurrence of the text
           { 6, 3, -1, 3 }            a list: its order, with repeats
+          function(tokens)           any of these but { match = }, from each prompt's ids
         A sequence that lacks the position is skipped and counted; if no sequence has it, that is an error.
         A list is meant as it stands. A capture has its rows in that order, a patch takes them in that order, also where some
         are of tokens still to be generated. An addition or ablation acts once for each entry, so that a position listed twice
@@ -101,4 +110,15 @@ extension Module {
         Interventions may be registered and removed in a hook or in on_token: from the next token on the list as it is counts.
         """),
     ])
+}
+
+extension JSONValue {
+  /// With control characters in texts spelt out: a file's metadata are shown, not executed.
+  fileprivate var printable: JSONValue {
+    switch self {
+    case .string(let text): .string(text.printable)
+    case .array(let list): .array(list.map(\.printable))
+    default: self
+    }
+  }
 }

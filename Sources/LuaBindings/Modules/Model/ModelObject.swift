@@ -3,21 +3,21 @@ import Engine
 /// A loaded model as Lua holds it. One Swift model is one Lua value, which keeps its hook functions alive.
 public final class ModelObject: LuaObject {
   public let model: Model
-  /// Functions of hooks, by intervention.
-  var functionKeys: [Int: LuaFunctionKey] = [:]
+  /// Functions of hooks and positions, by intervention.
+  var functionKeys: [Int: [LuaFunctionKey]] = [:]
 
   public init(_ model: Model) { self.model = model }
 
   /// Removes an intervention and lets go of its function; twice is fine.
   func removeIntervention(_ id: Int) {
     model.interventions.remove(id)
-    functionKeys.removeValue(forKey: id)?.remove()
+    for key in functionKeys.removeValue(forKey: id) ?? [] { key.remove() }
   }
 
   /// Removes all interventions.
   func removeInterventions() {
     model.interventions.removeAll()
-    for key in functionKeys.values { key.remove() }
+    for key in functionKeys.values.joined() { key.remove() }
     functionKeys = [:]
   }
 
@@ -30,7 +30,8 @@ public final class ModelObject: LuaObject {
   public static let luaType = ObjectType(
     "model",
     "A language model with named sites to read and edit. Layers, heads and token ids are names and count from 0.",
-    fields: fieldRows, methods: runRows + textRows + measureRows + interventionRows + hooksRows + adapterRows,
+    fields: fieldRows,
+    methods: runRows + textRows + measureRows + [chooseRow] + interventionRows + hooksRows + weightRows + adapterRows,
     isUnique: true)
 
   static let fieldRows: [Field] = [
@@ -44,6 +45,9 @@ public final class ModelObject: LuaObject {
     Field("n_kv_heads", "integer", "Key and value heads.") { $0.push(try $0.model.configuration.kvHeadCount) },
     Field("d_head", "integer", "Width of a head.") { $0.push(try $0.model.configuration.dHead) },
     Field("d_mlp", "integer", "Width of the MLP.") { $0.push(try $0.model.configuration.dMLP) },
+    Field("context_length", "integer", "Tokens it was made for, prompt and new ones together.") {
+      $0.push(try $0.model.configuration.contextLength)
+    },
     Field("vocab_size", "integer", "Rows of the embedding.") { $0.push(try $0.model.configuration.vocabularySize) },
     Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
     Field("dtype", "string", "What it computes in.") {

@@ -1,15 +1,26 @@
 import Engine
 
 extension ArgumentReader {
-  /// Positions as scripts write them: a word, an integer, `{ from =, to = }`, `{ match = text }`, or a list of
-  /// integers.
-  func positions() throws -> PositionSelector {
+  /// Positions as scripts write them: a word, an integer, `{ from =, to = }`, `{ match = text }`, a list of integers, or
+  /// a function of a prompt's tokens that gives one of these. `keep`: what becomes of a function that must outlive the
+  /// call.
+  func positions(keep: ((LuaFunctionKey) -> Void)? = nil, in object: ModelObject? = nil) throws -> PositionSelector {
+    if isFunction {
+      if let keep, let object {
+        let key = try LuaFunctionKey(self, in: object)
+        keep(key)
+        return .computed(PositionFunction { try key.call([$0], results: 1) { try $0[0].positions() } })
+      }
+      let function = try function()
+      return .computed(PositionFunction { try function.call([$0], results: 1) { try $0[0].positions() } })
+    }
     let words: [String: PositionSelector] = ["all": .all, "prompt": .prompt, "generated": .generated, "last": .last]
     if isString { return words[try choice(words.keys.sorted())] ?? .all }
     if isNumber { return .index(try position()) }
     guard isTable else {
       throw mismatch(
-        "\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text } or a list")
+        "\"all\", \"prompt\", \"generated\", \"last\", an integer, { from =, to = }, { match = text }, a list or a function"
+      )
     }
     if listCount > 0 { return .list(try list { try $0.position() }) }
     try checkKeys(["from", "to", "match"])
@@ -77,7 +88,11 @@ extension OptionReader {
     return (found.site, found.layer)
   }
 
-  func positions(_ name: String) throws -> PositionSelector { try optional(name)?.positions() ?? .all }
+  /// `head` or `heads`, 0-based, in their order; nil for all. The site checks them.
+  func heads() throws -> [Int]? {
+    if isPresent("head"), isPresent("heads") { throw call.error("give head or heads, not both") }
+    return try optional("head").map { [try $0.integer()] } ?? optional("heads")?.oneOrMany { try $0.integer() }
+  }
 
   /// `layer` or `layers`, whichever is given.
   func layers(of model: Model) throws -> [Int]? {
@@ -113,9 +128,13 @@ enum SharedOptions {
     Option("site", "string", fallback, "where in the block", choices: siteNames)
   }
   static let pos = Option(
-    "pos", "string, integer, { from =, to = }, { match = } or list", .string("all"),
+    "pos", "string, integer, { from =, to = }, { match = }, list or function(tokens)", .string("all"),
     "absolute positions from 1 over prompt and generated tokens; -1 is the last prompt token; a list means its order, "
       + "with repeats (see ?positions)", choices: positionWords)
+  static let heads = [
+    Option("head", "integer", .none, "one head, from 0, of q, k, v, z, attn_scores or pattern"),
+    Option("heads", "list of integers", .none, "several heads; key-value heads at k and v"),
+  ]
   static let strict = Option("strict", "boolean", .boolean(false), "firing zero times is an error, not a warning")
   static let template = Option(
     "template", "string", .computed("the model's own, else the built-in one of its tokens"),
@@ -138,6 +157,6 @@ enum SharedOptions {
     Option("variables", "table", .none, "names of the template's own, such as enable_thinking"),
   ]
   static let capture = Option(
-    "capture", "{ site = name or list, layer | layers =, pos = }", .none,
+    "capture", "{ site = name or list, layer | layers =, head | heads =, pos = }", .none,
     "activations to keep, interventions included; acts has rows in the order of pos")
 }

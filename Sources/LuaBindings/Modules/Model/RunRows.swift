@@ -50,10 +50,15 @@ extension ModelObject {
         Option("seed", "integer", .integer(0), "row i of a batch draws as seed + i - 1"),
         SharedOptions.capture,
         Option(
+          "logits", "string", .string("none"), "first: keeps those that the first new token is drawn from",
+          choices: ["none", "first"]),
+        Option(
           "on_token", "function(text, id, sequence)", .none,
           "gets whole pieces of text that join to .text; returning false ends that sequence"),
       ],
-      results: "{ text, tokens, finish, acts }, or a list of them for a batch",
+      results: "{ text, tokens, finish, acts, logits, note }, or a list of them for a batch. finish is stop, length, "
+        + "context (the model's context ended) or interrupted. tokens are the new ones that lie within text: the stopping "
+        + "token and the tokens of a stop string are left out. acts have rows for the prompt and all of tokens but the last",
       example: """
         local m = model.load("smollm2-135m-instruct")
         local c = m:generate{ prompt = "What is the capital of France?", chat = true, max_tokens = 20 }
@@ -84,7 +89,15 @@ extension ModelObject {
         var table: LuaTable = [
           "text": LuaBytes(completion.text), "tokens": completion.tokens, "finish": completion.finish.rawValue,
         ]
-        if !acts.isEmpty { table.set("acts", acts[i].asLua) }
+        if let logits = completion.firstLogits { table.set("logits", logits.asLua) }
+        if let note = completion.note {
+          table.set("note", note)
+          call.state.output.note("warning: " + note)
+        }
+        if !acts.isEmpty {
+          acts[i].keepRows(through: set.prompts[i].tokens.count + max(0, completion.tokens.count - 1))
+          table.set("acts", acts[i].asLua)
+        }
         return table
       }
       return call.push(tables, single: set.isSingle)
@@ -99,13 +112,16 @@ extension ModelObject {
     settings.topP = try options.optional("top_p")?.number()
     settings.ignoreEnd = try options.boolean("ignore_eos")
     settings.seed = try options.integer("seed", in: -(1 << 53)...1 << 53)
-    for reader in try options.optional("stop")?.oneOrMany({ $0 }) ?? [] {
+    _ = try options.optional("stop")?.oneOrMany { reader in
       if reader.isNumber {
         settings.stopTokens.append(try reader.integer())
-      } else {
+      } else if reader.isString {
         settings.stopStrings.append(try reader.string())
+      } else {
+        throw reader.mismatch("a string or a token id")
       }
     }
+    settings.keepsFirstLogits = try options.choice("logits") == "first"
     return settings
   }
 }

@@ -59,7 +59,7 @@ extension ModelObject {
       results: "list of { id, text, logit, p }",
       example: "local m = model.load(\"gemma-3-270m\")\nshow(m:top_tokens(m:run{ prompt = \"Hello\" }.logits, 5))"
     ) { call in
-      let model = try call.model, logits = try call.argument(1).tensor()
+      let model = try call.model, logits = try call.argument(1).logits()
       let size = model.configuration.vocabularySize
       guard logits.count == size else {
         throw call.error(

@@ -14,7 +14,8 @@ let differenceRows: [Function] = [
       SteerOptions.prompts("positive", "prompts that show it"),
       SteerOptions.prompts("negative", "prompts that do not"),
     ] + placeOptions + [SteerOptions.chat(true), SteerOptions.maskMassive],
-    results: "directions; d:at(layer [, pos]) is a vector that carries both means",
+    results: "directions; d:at(layer [, pos]) is a vector that carries both means, and in v.n the rows of each side: a "
+      + "position that some prompts lack is said aloud",
     example: """
       local m = model.load("smollm2-135m-instruct")
       local d = steer.mean_difference(m, { positive = { "What a lovely day" }, negative = { "What a dreadful day" } })
@@ -32,6 +33,7 @@ let differenceRows: [Function] = [
       try Directions.meanDifference(
         model, positive: positive, negative: negative, at: place, masked: masked, template: template, progress: update)
     }
+    call.note(gaps: directions.gaps, in: "mean_difference")
     return call.push(DirectionsObject(directions))
   },
   Function(

@@ -55,8 +55,9 @@ public final class DirectionsObject: LuaObject {
       },
       Function(
         "table", "d:table()",
-        "What there is, for show: layer, position, norm, norm relative to the stream, cosine to its mean.",
-        results: "list of { layer, pos, norm, relative_norm, cosine_to_stream }",
+        "What there is, for show: layer, position, norm, rows of either side, norm relative to the stream, cosine to its "
+          + "mean.",
+        results: "list of { layer, pos, norm, n_positive, n_negative, relative_norm, cosine_to_stream }",
         example: """
           local m = model.load("smollm2-135m-instruct")
           local d = steer.mean_difference(m, { positive = { "I love it" }, negative = { "I hate it" }, chat = false })
@@ -68,6 +69,8 @@ public final class DirectionsObject: LuaObject {
           try directions.positions.map { position -> LuaTable in
             let vector = try directions.at(layer, position: position)
             var row: LuaTable = ["layer": layer, "pos": position.tableValue, "norm": vector.norm]
+            if let n = vector.origin.positiveCount { row.set("n_positive", n) }
+            if let n = vector.origin.negativeCount { row.set("n_negative", n) }
             if let relative = vector.relativeNorm { row.set("relative_norm", relative) }
             if let cosine = vector.cosineToStream { row.set("cosine_to_stream", cosine) }
             return row

@@ -55,6 +55,7 @@ let refusalDirectionRow = Function(
       phases.update("refusal direction", $0, of: $1)
     }
   }
+  call.note(gaps: found.gaps, in: "refusal_direction")
   let scores = found.candidates.map { candidate -> LuaTable in
     [
       "layer": candidate.layer, "pos": candidate.position, "refusal": candidate.refusal, "steering": candidate.steering,

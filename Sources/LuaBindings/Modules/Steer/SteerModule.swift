@@ -60,12 +60,21 @@ extension OptionReader {
         throw reader.error("from = \(from) to = \(to) is no range of positions")
       }
       return (from...to).map { .index($0) }
+    case .computed: throw reader.error("a function of the tokens is for interventions and captures")
     case let single: return [single]
     }
   }
 }
 
 extension Call {
+  /// Says which positions not every prompt has.
+  func note(gaps: [String], in what: String) {
+    guard !gaps.isEmpty else { return }
+    let rest = gaps.count > 3 ? "; and \(gaps.count - 3) more" : ""
+    state.output.note(
+      "\(what): means are over the prompts that have a position. " + gaps.prefix(3).joined(separator: "; ") + rest)
+  }
+
   /// Name of the template when prompts are wrapped.
   func templateName(_ model: Model, _ options: OptionReader) throws -> String? {
     try options.boolean("chat") ? model.template?.name : nil

@@ -50,6 +50,7 @@ public final class VectorObject: LuaObject {
       $0.push(try $0.vector.origin.maskedDimensions)
     },
     Field("direction", "tensor [d]", "The values.") { $0.push(try $0.vector.direction) },
+    Field("tensor", "tensor [d]", "The values: another name of direction.") { $0.push(try $0.vector.direction) },
     Field(
       "means", "table", "{ positive =, negative = }: the unmasked mean activations it is the difference of, or nil."
     ) {
@@ -111,7 +112,7 @@ extension ArgumentReader {
 
   /// A tensor, or a vector with its site and layer.
   func direction() throws -> (tensor: Tensor, site: Site?, layer: Int?) {
-    if isTensor { return (try tensor(), nil, nil) }
+    if isTensor { return (try keptTensor(), nil, nil) }
     guard isObject(VectorObject.self) || isObject(DirectionsObject.self) else { throw mismatch("a tensor or a vector") }
     let vector = try vector()
     return (vector.direction, vector.site, vector.layer)
@@ -121,7 +122,7 @@ extension ArgumentReader {
   func path() throws -> String {
     let path = try string()
     guard !path.isEmpty else { throw mismatch("a path") }
-    return (path as NSString).expandingTildeInPath
+    return expandingHome(path)
   }
 }
 
@@ -134,6 +135,7 @@ func luaValue(of position: PositionSelector) -> any LuaPushable {
   case .last: -1
   case .index(let index): index
   case .list(let list): list
+  case .computed: "function"
   case .match(let text): ["match": text] as LuaTable
   case .range(let from, let to):
     {

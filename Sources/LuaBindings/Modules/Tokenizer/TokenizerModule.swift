@@ -3,7 +3,13 @@ import Engine
 /// A tokenizer on its own.
 public final class TokenizerObject: LuaObject {
   let tokenizer: Tokenizer
-  init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
+  /// Where it was read from.
+  let path: String?
+
+  init(_ tokenizer: Tokenizer, path: String? = nil) {
+    self.tokenizer = tokenizer
+    self.path = path
+  }
 
   public var summary: String { "tokenizer of \(tokenizer.vocabularySize) tokens" }
 
@@ -23,8 +29,9 @@ public final class TokenizerObject: LuaObject {
         return call.push(encoding.ids, encoding.spans.map { [$0.lowerBound + 1, $0.upperBound] })
       },
       Function(
-        "decode", "t:decode(ids)",
-        "The exact bytes of tokens, without the space that some tokenizers (Llama 2) put in front of every text.",
+        "decode", "t:decode(ids [, spans])",
+        "The exact bytes of tokens, without the space that some tokenizers (Llama 2) put in front of every text. Spans, which "
+          + "t:encode gives beside the ids, may follow and change nothing.",
         results: "string",
         example: "local t = tokenizer.load(\"model.gguf\")\nprint(t:decode(t:encode(\"Hello\")))"
       ) { call in
@@ -45,7 +52,7 @@ extension Module {
         example: "local t = tokenizer.load(\"smollm2-135m-instruct\")\nprint(#t:encode(\"Hello world\"))"
       ) { call in
         let path = try ModelStore().resolve(try call.argument(1).string())
-        return call.push(TokenizerObject(try Tokenizer(path: path)))
+        return call.push(TokenizerObject(try Tokenizer(path: path), path: path))
       }
     ],
     types: [TokenizerObject.self])

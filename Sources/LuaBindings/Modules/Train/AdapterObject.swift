@@ -25,10 +25,12 @@ public final class AdapterObject: LuaObject {
       Field("targets", "list", "Linear maps it changes, by PEFT's names.") { $0.push(try $0.adapter.adapter.targets) },
       Field("parameters", "integer", "Trainable values.") { $0.push(try $0.adapter.adapter.parameterCount) },
       Field("hash", "string", "Fingerprint of its values.") { $0.push(try $0.adapter.adapter.hash) },
-      Field("base", "string", "Name of the model it was made for.") { $0.push(try $0.adapter.adapter.baseName) },
+      Field("base", "string", "Name of the model it was made for.") {
+        $0.push(try $0.adapter.adapter.baseName.printable)
+      },
       Field(
         "history", "table",
-        "What training it took: { losses = {...}, steps, tokens, seconds, tokens_per_second, truncated, dropped, cached, folder }; nil if loaded."
+        "What training it took: { losses = {...}, steps, tokens, seconds, tokens_per_second, truncated, dropped, cached, interrupted, folder }; nil if loaded."
       ) { $0.push(try $0.adapter.history?.table) },
     ],
     methods: [
@@ -64,6 +66,8 @@ public struct TrainingHistory: Sendable {
   var isCached = false
   /// Went through to its last step.
   var isWhole = false
+  /// Ctrl-C ended it.
+  var isInterrupted = false
   /// Where the store keeps the result.
   var folder: String?
 
@@ -71,7 +75,7 @@ public struct TrainingHistory: Sendable {
     [
       "losses": losses, "steps": steps, "tokens": tokens, "seconds": seconds, "truncated": truncated,
       "dropped": dropped, "tokens_per_second": seconds > 0 ? Double(tokens) / seconds : 0, "cached": isCached,
-      "folder": folder,
+      "folder": folder, "interrupted": isInterrupted,
     ]
   }
 }

@@ -16,12 +16,16 @@ extension Module {
           examples = { { prompt = "...", completion = "..." }, ... }
 
         With chat = true (the default) the prompt is a user turn of the model's template, or of template = "alpaca", "chatml",
-        "gemma", "llama3" or a text in Jinja; the completion and the token that ends it are learnt, nothing else is.
-        An example with finish = "length", as m:generate has it for what was cut, is learnt without that end.
+        "gemma", "llama3" or a text in Jinja; the completion and the token that ends the turn are learnt, nothing else is.
+        Without chat the completion alone is learnt. end_token = true adds the token that ends a text there, false leaves the
+        end out in a chat. An example with finish = "length", as m:generate has it for what was cut, is learnt without an end.
+        m:nll, m:kl and train.gradients score the same tokens of the same examples.
         A step is one batch of examples, packed without padding; the loss is the mean over its scored tokens.
 
         checkpoint = folder keeps the state every minute, at Ctrl-C and at errors, and continues from there with the same
         numbers. It is removed once training is over; where on_step ends it early it stays.
+        Ctrl-C ends a training and hands back what was learnt so far, with history.interrupted = true; the next run of a
+        model after that is interrupted.
         cache = name keeps the finished adapter or model in the store under a hash of model, examples and settings: the same call
         gives it back at once.
         """)
@@ -30,6 +34,7 @@ extension Module {
   private static let trainingOptions: [Option] = [
     Option("examples", "list of { prompt =, completion = }", .required, "what is learnt"),
     Option("chat", "boolean", .boolean(true), "wraps prompts as a user turn of the template"), SharedOptions.template,
+    SharedOptions.endToken,
     Option("epochs", "integer", .integer(3), "passes over the examples"),
     Option("batch", "integer", .integer(16), "examples of a step"),
     Option("max_length", "integer", .integer(512), "longer examples are cut, and counted"),
@@ -183,7 +188,8 @@ extension Module {
     ] + SharedOptions.prompts + [
       Option(
         "examples", "list of { prompt =, completion = }", .none,
-        "only completions are scored; chat is true unless given, as in training"),
+        "only completions are scored, and the tokens that end them; chat is true unless given, as in training"),
+      SharedOptions.endToken,
       Option("parameters", "list of names", .none, "checkpoint tensors, as \"model.layers.1.mlp.up_proj.weight\""),
       Option(
         "capture_gradients", "{ site = name or list, layers =, pos = }", .none,
@@ -235,13 +241,14 @@ extension Call {
     guard !examples.list.isEmpty else {
       throw error("option 'examples': every prompt alone reaches max_length; nothing is left to learn from")
     }
+    try Interrupt.check()  // one that is still pending is not this call's: it has nothing to hand back yet
     let trainer = try Trainer(model, adapter: adapter, teacher: teacher, examples.list, settings)
     let onStep = try options.optional("on_step")?.function()
     var history = TrainingHistory(truncated: examples.truncated, dropped: examples.dropped)
     let output = state.output, task = output.progressBegin("training", total: trainer.steps)
     var completed = false
     defer { output.progressEnd(task, done: history.steps, completed: completed) }
-    try trainer.run { progress in
+    func step(_ progress: TrainingProgress) throws -> Bool {
       history.losses.append(progress.loss)
       (history.steps, history.tokens, history.seconds) = (progress.step, progress.tokens, progress.seconds)
       output.progressUpdate(
@@ -257,15 +264,36 @@ extension Call {
         results[0].isNil ? true : try results[0].boolean()
       }
     }
-    completed = true
+    do { try trainer.run(onStep: step) } catch  where error.isCtrlC {
+      history.isInterrupted = true
+    }
+    history.steps = trainer.step
     history.isWhole = trainer.step == trainer.steps
+    completed = !history.isInterrupted
+    if history.isInterrupted || Interrupt.isRequested { noteInterruption(of: trainer, settings.checkpoint) }
     guard history.isWhole else { return history }
     do { history.folder = try keep() } catch {
       try? trainer.saveCheckpoint()
-      throw error
+      guard error.isCtrlC else { throw error }
+      history.isInterrupted = true
+      output.note("training is complete, and what it gave is handed back; Ctrl-C came before it was kept in the store")
+      return history
     }
     trainer.removeCheckpoint()
     return history
+  }
+
+  /// Lets the script have what was learnt before Ctrl-C, and says what was kept and how to go on.
+  private func noteInterruption(of trainer: Trainer, _ checkpoint: String?) {
+    keepResultsOfInterruption(true)
+    guard trainer.step < trainer.steps else { return }
+    let how =
+      trainer.step == 0
+      ? "nothing was learnt yet"
+      : "what was learnt so far is handed back; "
+        + (checkpoint.map { "the same call goes on from \($0)" }
+          ?? "its optimiser is not kept: with checkpoint = folder the same call could go on")
+    state.output.note("training interrupted after step \(trainer.step) of \(trainer.steps): " + how)
   }
 
   /// Says how many examples did not fit.

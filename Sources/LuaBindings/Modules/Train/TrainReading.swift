@@ -16,6 +16,13 @@ struct LoraPlan {
   }
 }
 
+extension SharedOptions {
+  static let endToken = Option(
+    "end_token", "boolean", .computed("chat"),
+    "whether the token that ends the turn, or without chat the text, follows each completion of examples and counts; "
+      + "never after an example with finish = \"length\"")
+}
+
 extension OptionReader {
   func loraPlan() throws -> LoraPlan {
     let model = try required("model").model(), examples = try supervised(model)
@@ -39,27 +46,38 @@ extension OptionReader {
     return "\(ModelStore().home)/trained/\(name)-\(suffix)"
   }
 
-  /// The examples as tokens.
+  /// The examples as tokens, cut at `limit` or `max_length`.
   func supervised(_ model: Model, limit: Int? = nil) throws -> SupervisedExamples {
-    let reader = try required("examples")
-    guard reader.isTable else { throw reader.mismatch("a list of { prompt =, completion = }") }
-    guard reader.listCount > 0 else { throw reader.error("the list is empty: there is nothing to learn from") }
-    let chat = try !isPresent("chat") || boolean("chat"), template = try template(of: model)
+    let chat = try !isPresent("chat") || boolean("chat")
     let limit = try limit ?? integer("max_length", in: 2...1 << 24)
     var examples = SupervisedExamples()
-    _ = try reader.list { example in
+    for example in try supervisedExamples(of: model, chat: chat) { examples.add(example, limit: limit) }
+    return examples
+  }
+
+  /// `examples = { { prompt =, completion =, finish = }, ... }` with `template` and `end_token`: what training learns and
+  /// the measures score.
+  func supervisedExamples(of model: Model, chat: Bool) throws -> [SupervisedExample] {
+    let reader = try required("examples")
+    guard reader.isTable else { throw reader.mismatch("a list of { prompt =, completion = }") }
+    guard reader.listCount > 0 else { throw reader.error("the list is empty") }
+    let template = try template(of: model)
+    let endToken = try isPresent("end_token") ? boolean("end_token") : chat
+    return try reader.list { example in
       if example.isTable { try example.checkKeys(["prompt", "completion", "finish"]) }
       guard example.isTable, let prompt = example.field("prompt"), let completion = example.field("completion") else {
-        throw example.error("an example needs prompt and completion")
+        guard !example.isTable || example.listCount > 0 else {
+          throw example.error("an example needs prompt and completion")
+        }
+        throw example.mismatch("an example { prompt =, completion = }")
       }
+      let isWhole = try example.field("finish").map { try !["length", "context"].contains($0.string()) } ?? true
       do {
-        try examples.add(
-          prompt: try prompt.bytes(), completion: try completion.bytes(),
-          isWhole: try example.field("finish")?.string() != "length", model: model, chat: chat, template: template,
-          limit: limit)
+        return try SupervisedExample(
+          prompt: try prompt.bytes(), completion: try completion.bytes(), model: model, chat: chat, template: template,
+          endToken: endToken && isWhole)
       } catch let failure as EngineError where failure.kind == .argument { throw example.error(failure.message) }
     }
-    return examples
   }
 
   func training() throws -> TrainingOptions {

@@ -1,19 +1,12 @@
-// Products of rounded rows with packed quantised weights (blocks.h) by integer dot products of 512 bits. A tile is up to
-// 6 rows by 32 outputs: 12 float sums, and 12 integer sums of one group. Unpacking happens in registers, once for all
-// rows of a tile. Weights are unsigned there; integer sums begin at minus the zero point times the sum of the row's
-// values, so that they end exact.
-#include "block_layout.h"
-#include "blocks.h"
-#include "dispatch.h"
+// Tiles of packed quantised weights (blocks.h) for integer dot products of 512 bits: up to 6 rows by 32 outputs, with 12
+// float sums, and 12 integer sums of one group. Unpacking happens in registers, once for all rows of a tile. Weights are
+// unsigned there; integer sums begin at minus the zero point times the sum of the row's values, so that they end exact.
+#include "block_tiles.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
-enum { HEIGHT = 6, NEAR = 8192 };
-
-size_t ck_rounded_strips(size_t m) { return (m + HEIGHT - 1) / HEIGHT; }
-
-#if defined(__x86_64__)
-#include <immintrin.h>
 #define TARGET __attribute__((target("arch=x86-64-v4,avx512vnni")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -37,15 +30,8 @@ INLINE void round_group(const float *x, char *out) {
   _mm_storeu_si128((__m128i *)(out + 32), _mm512_cvtepi32_epi8(qb));
 }
 
-TARGET void ck_round_rows(size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last, char *packed) {
-  size_t strips = ck_rounded_strips(m), groups = k / 32;
-  for (size_t s = first; s < last; s++) {
-    size_t row = m * s / strips, rows = m * (s + 1) / strips - row;
-    for (size_t r = 0; r < rows; r++) {
-      char *out = packed + (row * groups + r) * CK_ROUNDED_GROUP;
-      for (size_t g = 0; g < groups; g++, out += rows * CK_ROUNDED_GROUP) round_group(x + (row + r) * ldx + 32 * g, out);
-    }
-  }
+TARGET void ck_round_row_512(size_t groups, const float *x, char *out, size_t distance) {
+  for (size_t g = 0; g < groups; g++) round_group(x + 32 * g, out + g * distance);
 }
 
 INLINE __m512i line(const char *p) { return _mm512_load_si512(p); }
@@ -165,8 +151,6 @@ INLINE __m512 number(const char *x, int place) {
       _mm512_storeu_ps(y + r * ldy + 16, sum[r][1]);                                                                \
     }                                                                                                               \
   }
-typedef void tile(size_t groups, const char *x, const char *panel, float *y, size_t ldy, const char *ahead,
-                  size_t stride);
 #define TILES(NAME, TYPE) \
   TILE(NAME, TYPE, 1)     \
   TILE(NAME, TYPE, 2)     \
@@ -174,7 +158,7 @@ typedef void tile(size_t groups, const char *x, const char *panel, float *y, siz
   TILE(NAME, TYPE, 4)     \
   TILE(NAME, TYPE, 5)     \
   TILE(NAME, TYPE, 6)     \
-  static tile *const NAME##_tiles[HEIGHT] = {NAME##_1, NAME##_2, NAME##_3, NAME##_4, NAME##_5, NAME##_6};
+  static ck_block_tile *const NAME##_tiles[] = {NAME##_1, NAME##_2, NAME##_3, NAME##_4, NAME##_5, NAME##_6};
 TILES(q4_0, CK_TYPE_Q4_0)
 TILES(q4_1, CK_TYPE_Q4_1)
 TILES(q5_0, CK_TYPE_Q5_0)
@@ -184,48 +168,6 @@ TILES(q4_k, CK_TYPE_Q4_K)
 TILES(q5_k, CK_TYPE_Q5_K)
 TILES(q6_k, CK_TYPE_Q6_K)
 
-static tile *const *tiles_for(uint32_t type) {
-  switch (type) {
-    case CK_TYPE_Q4_0: return q4_0_tiles;
-    case CK_TYPE_Q4_1: return q4_1_tiles;
-    case CK_TYPE_Q5_0: return q5_0_tiles;
-    case CK_TYPE_Q5_1: return q5_1_tiles;
-    case CK_TYPE_Q8_0: return q8_0_tiles;
-    case CK_TYPE_Q4_K: return q4_k_tiles;
-    case CK_TYPE_Q5_K: return q5_k_tiles;
-    default: return q6_k_tiles;
-  }
-}
-
-void ck_multiply_blocks(uint32_t type, size_t m, size_t columns, size_t k, const char *packed, const void *panels,
-                        float *y, size_t ldy) {
-  ck_block_layout layout = ck_layout_of(type);
-  tile *const *tiles = tiles_for(type);
-  size_t groups = k / 32, bytes = ck_panel_bytes(layout, k), strips = ck_rounded_strips(m);
-  const char *panel = panels;
-  for (size_t column = 0; column < columns; column += 32, panel += bytes) {
-    size_t width = columns - column < 32 ? columns - column : 32;
-    size_t stride = strips == 1 ? layout.record : (layout.record / strips + CK_LINE - 1) / CK_LINE * CK_LINE;
-    for (size_t s = 0; s < strips; s++) {
-      size_t row = m * s / strips, rows = m * (s + 1) / strips - row;
-      const char *x = packed + row * groups * CK_ROUNDED_GROUP;
-      // One strip asks for what comes soon, more for their shares of the next panel, the last strips for less.
-      const char *ahead = strips == 1 ? panel + NEAR : panel + bytes + s * groups * stride;
-      size_t asks = strips == 1 || s * stride < layout.record ? stride : 0;
-      float *out = y + row * ldy + column;
-      if (width == 32) {
-        tiles[rows - 1](groups, x, panel, out, ldy, ahead, asks);
-        continue;
-      }
-      float block[HEIGHT * 32];
-      tiles[rows - 1](groups, x, panel, block, 32, ahead, asks);
-      for (size_t r = 0; r < rows; r++) memcpy(out + r * ldy, block + 32 * r, width * sizeof(float));
-    }
-  }
-}
-#else
-// ck_packs_blocks says no.
-void ck_round_rows(size_t m, size_t k, const float *x, size_t ldx, size_t first, size_t last, char *packed) {}
-void ck_multiply_blocks(uint32_t type, size_t m, size_t columns, size_t k, const char *packed, const void *panels,
-                        float *y, size_t ldy) {}
+const ck_block_tiles ck_blocks_512 = {
+    .height = 6, .tiles = {q4_0_tiles, q4_1_tiles, q5_0_tiles, q5_1_tiles, q8_0_tiles, q4_k_tiles, q5_k_tiles, q6_k_tiles}};
 #endif

@@ -6,10 +6,6 @@ import Testing
 
 /// Products with packed and quantised weights, against plain sums in double.
 @Suite struct WeightMatrixTests {
-  private func normals(_ count: Int, _ random: inout RandomGenerator) -> [Float] {
-    (0..<count).map { _ in Float(random.normal()) }
-  }
-
   private func multiply(_ matrix: any WeightMatrix, _ x: [Float], rows: Int) -> [Float] {
     var y = [Float](repeating: .nan, count: rows * matrix.outputs)
     y.withUnsafeMutableBufferPointer {
@@ -19,9 +15,9 @@ import Testing
   }
 
   private func rounded(_ x: [Float]) -> [Float] {
-    var out = x
-    ck_round_bf16(x.count, x, &out)
-    return out
+    var halves = [UInt16](repeating: 0, count: x.count)
+    ck_encode_bf16(x, x.count, &halves)
+    return halves.map { Float(bitPattern: UInt32($0) << 16) }
   }
 
   /// Largest error of 300 values of the product, in units of the sum of absolute products.
@@ -55,6 +51,50 @@ import Testing
     }
   }
 
+  /// Gradients of inputs from the panels of the product, in any slice and block of rows.
+  @Test func theTransposedViewEqualsPlainSums() throws {
+    var random = RandomGenerator(seed: 6)
+    for (outputs, inputs, rows) in [
+      (1, 1, 1), (33, 14, 32), (70, 100, 45), (1100, 43, 33), (2300, 17, 300), (40, 200, 1300),
+    ] {
+      let w = normals(outputs * inputs, &random), dy = normals(rows * outputs, &random)
+      let matrix = try PanelMatrix(.f32, outputs: outputs, inputs: inputs) { range, target in
+        for (i, index) in (range.lowerBound * inputs..<range.upperBound * inputs).enumerated() { target[i] = w[index] }
+      }
+      guard let view = TransposedView(matrix) else { continue }  // its kernel is tested below on every CPU
+      let turned = (0..<inputs * outputs).map { w[$0 % outputs * inputs + $0 / outputs] }
+      let dx = multiply(view, dy, rows: rows)
+      #expect(error(dx, dy, turned, inputs: outputs, &random) < 3e-6, "\(rows) x \(outputs) x \(inputs)")
+      let some = multiply(view, Array(dy[0..<(rows + 1) / 2 * outputs]), rows: (rows + 1) / 2)
+      #expect(sameBits(some, dx.prefix(some.count)))
+    }
+  }
+
+  @Test func gradientsOfInputsEqualPlainSumsOnEveryCPU() {
+    var random = RandomGenerator(seed: 7)
+    let outputs = 1057, inputs = 99, rows = 61
+    let w = normals(outputs * inputs, &random), dy = normals(rows * outputs, &random)
+    let turned = (0..<inputs * outputs).map { w[$0 % outputs * inputs + $0 / outputs] }
+    for level in cpuLevels {
+      withCPU(level) {
+        let panels = GuardedMemory<UInt8>(ck_weight_bytes(CK_WEIGHT_F32, outputs, inputs), of: 0, aligned: true)
+        let packed = GuardedMemory<UInt8>(ck_weight_bytes(CK_WEIGHT_F32, rows, outputs), of: 0, aligned: true)
+        ck_pack_weights(CK_WEIGHT_F32, outputs, inputs, w, inputs, panels.base)
+        ck_pack_weights(CK_WEIGHT_F32, rows, outputs, dy, outputs, packed.base)
+        let dx = GuardedMemory<Float>(rows * inputs, of: .nan)
+        for low in [0, 42, 84] {
+          let high = min(inputs, low + 42), sums = GuardedMemory<Float>(ck_back_scratch(rows, high - low), of: .nan)
+          packed.base.withMemoryRebound(to: Float.self, capacity: 1) { packed in
+            panels.base.withMemoryRebound(to: Float.self, capacity: 1) { panels in
+              ck_multiply_back(rows, outputs, inputs, packed, panels, low, high, dx.base, inputs, sums.base)
+            }
+          }
+        }
+        #expect(error(dx.values, dy, turned, inputs: outputs, &random) < 3e-6, "level \(level)")
+      }
+    }
+  }
+
   @Test func bf16RoundsToNearestEvenAndKeepsNaN() {
     let ulp = Float(bitPattern: 0x3f81_0000) - 1  // 2^-7
     let x: [Float] = [1, 1 + ulp / 2, 1 + ulp * 1.5, 1 + ulp * 0.51, -1 - ulp * 0.49, .infinity, -0.0]
@@ -63,56 +103,18 @@ import Testing
     #expect(rounded([Float.nan])[0].isNaN)
   }
 
-  /// Random blocks of a format whose half-precision scales are ordinary numbers.
-  private func blocks(_ type: GGMLType, rows: Int, inputs: Int, _ random: inout RandomGenerator) -> [UInt8] {
-    let (values, bytes) = type.block, count = rows * inputs / values
-    var data = (0..<count * bytes).map { _ in UInt8(random.below(256)) }
-    let scales: [Int] =
-      switch type {
-      case .q6_k: [208]
-      case .q4_1, .q5_1, .q4_k, .q5_k: [0, 2]
-      default: [0]
-      }
-    for block in 0..<count {
-      for place in scales {  // 2^-7 to 2^-6
-        data[block * bytes + place + 1] = 0x20 + UInt8(random.below(4))
-      }
-    }
-    return data
-  }
-
   static let formats: [GGMLType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_k, .q5_k, .q6_k]
 
-  @Test(arguments: formats) func integerProductsEqualTheReference(type: GGMLType) {
-    var random = RandomGenerator(seed: Int(type.rawValue))
-    for _ in 0..<20 {
-      let inputs = 256 * (1 + random.below(4)), rows = 1 + random.below(40), m = 1 + random.below(9)
-      let weights = blocks(type, rows: rows, inputs: inputs, &random), x = normals(m * inputs, &random)
-      let groups = inputs / 32, rowBytes = weights.count / rows
-      var q = [Int8](repeating: 0, count: m * inputs), pairs = [Float](repeating: 0, count: 2 * m * groups)
-      for r in 0..<m {
-        q.withUnsafeMutableBufferPointer { q in
-          pairs.withUnsafeMutableBufferPointer { pairs in
-            x.withUnsafeBufferPointer {
-              ck_quantize_row(
-                inputs, $0.baseAddress! + r * inputs, q.baseAddress! + r * inputs, pairs.baseAddress! + 2 * r * groups)
-            }
-          }
-        }
-      }
-      var fast = [Float](repeating: 0, count: m * rows), plain = fast
-      ck_quantized_multiply(type.rawValue, m, rows, inputs, q, pairs, weights, rowBytes, &fast, rows)
-      ck_quantized_multiply_reference(type.rawValue, m, rows, inputs, q, pairs, weights, rowBytes, &plain, rows)
-      let scale = plain.map(abs).max()!
-      // Exact within a group of 32; up to 32 groups are summed in float32.
-      #expect(maxDifference("\(type.name) \(m) x \(rows) x \(inputs)", fast, plain) <= 2e-6 * scale)
-      // Rounding x to 8 bits in groups moves each value by half of the largest's 127th at most.
-      for g in 0..<groups {
-        let part = g * 32..<(g + 1) * 32, top = x[part].map(abs).max()!
-        #expect(part.allSatisfy { abs(pairs[2 * g] * Float(q[$0]) - x[$0]) <= top / 254 * 1.001 })
-        let sum = part.reduce(0) { $0 + Int(q[$1]) }
-        #expect(pairs[2 * g + 1] == pairs[2 * g] * Float(sum))
-      }
+  @Test func roundingMovesAValueByHalfAStepAtMost() {
+    var random = RandomGenerator(seed: 5)
+    let x = normals(640, &random)
+    var q = [Int8](repeating: 0, count: 640), pairs = [Float](repeating: 0, count: 40)
+    ck_quantize_row(640, x, &q, &pairs)
+    for g in 0..<20 {
+      let part = g * 32..<(g + 1) * 32, top = x[part].map(abs).max()!
+      #expect(part.allSatisfy { abs(pairs[2 * g] * Float(q[$0]) - x[$0]) <= top / 254 * 1.001 })
+      let sum = part.reduce(0) { $0 + Int(q[$1]) }
+      #expect(pairs[2 * g + 1] == pairs[2 * g] * Float(sum))
     }
   }
 

@@ -8,7 +8,7 @@ import Testing
 struct KernelTests {
   @Test func blockedAttentionEqualsTheReference() {
     var random = RandomGenerator(seed: 1)
-    for _ in 0..<60 {
+    for round in 0..<80 {
       let d = 2 * (1 + random.below(40)), groups = 1 + random.below(5)
       let first = random.below(random.below(4) == 0 ? 700 : 70), rows = 1 + random.below(120)
       let window = random.below(3) == 0 ? 1 + random.below(random.below(2) == 0 ? 40 : 400) : 0
@@ -24,7 +24,9 @@ struct KernelTests {
       keys.withUnsafeBufferPointer { k in
         values.withUnsafeBufferPointer { v in
           var cache = ck_head_cache(keys: k.baseAddress, values: v.baseAddress, capacity: capacity, d_head: d)
-          ck_attention(&cache, rule, rows, groups, first, q, groups * d, &fast, groups * d)
+          withCPU(cpuLevels[round % cpuLevels.count]) {
+            ck_attention(&cache, rule, rows, groups, first, q, groups * d, &fast, groups * d)
+          }
           ck_attention_reference(&cache, rule, rows, groups, first, q, groups * d, &plain, groups * d)
         }
       }
@@ -63,15 +65,5 @@ struct KernelTests {
     let expected = zip(softmax(p), softmax(q)).reduce(0) { $0 + $1.0 * log($1.0 / $1.1) }
     #expect(abs(ck_divergence(4, p, q) - expected) < 1e-6)
     #expect(ck_divergence(4, p, p) == 0)
-  }
-
-  @Test func thePoolRunsEveryIndexOnceAndNestsSerially() {
-    nonisolated(unsafe) let counts = UnsafeMutablePointer<Int32>.allocate(capacity: 1000)
-    counts.initialize(repeating: 0, count: 1000)
-    defer { counts.deallocate() }
-    for _ in 0..<200 { parallel(1000) { counts[$0] += 1 } }
-    #expect((0..<1000).allSatisfy { counts[$0] == 200 })
-    parallel(10) { outer in parallel(100) { counts[outer * 100 + $0] += 1 } }
-    #expect((0..<1000).allSatisfy { counts[$0] == 201 })
   }
 }
