@@ -37,8 +37,9 @@ extension LuaTests {
         ("m:patch{ layer = 1, pos = 2, value = with(nan) }", "patch: the value"),
         ("m:replace{ layer = 1, with = with(nan):reshape(1, m.d_model) }", "the value"),
         ("steer.from(with(nan), { layer = 1 })", "a steering vector has 1 of 64"),
-        ("local v = steer.from(with(1), { layer = 1 }) return v * inf", "no finite numbers"),
-        ("local v = steer.from(with(1), { layer = 1 }) return v / 0", "no finite numbers"),
+        ("local v = steer.from(with(1), { layer = 1 }) return v * inf", "finite number"),
+        ("local v = steer.from(with(1), { layer = 1 }) return v / 0", "divided by 0"),
+        ("local v = steer.from(with(1), { layer = 1 }) return v * 1e39", "no finite numbers"),
         ("metrics.kl(with(1), with(nan))", "value 4 of the logits is nan"),
         ("m:top_tokens(m:run{ tokens = ids }.logits * nan)", "of the logits is"),
       ] {

@@ -25,14 +25,15 @@ extension HookPlan {
 
   /// Throws `.numeric` for what an edit made of rows of an attention matrix `[heads, rows, columns]`: NaN, infinity (but
   /// for scores of -infinity, which mask a key), or a token all of whose keys are masked.
-  func requireUsable(_ matrix: Tensor, after what: String, _ context: HookContext) throws {
+  /// `heads` are those of the matrix.
+  func requireUsable(_ matrix: Tensor, heads: [Int], after what: String, _ context: HookContext) throws {
     let rows = matrix.shape[1], columns = matrix.shape[2]
     let areScores = context.site == .attnScores
     func error(_ row: Int, _ happened: String, _ advice: String = "") -> EngineError {
       EngineError(
         .numeric,
         "\(what) at \(context.site.rawValue) of layer \(context.layer ?? 0) \(happened) of position "
-          + "\(context.positions[row % rows]) of sequence \(context.sequence + 1) in head \(row / rows)\(advice)")
+          + "\(context.positions[row % rows]) of sequence \(context.sequence + 1) in head \(heads[row / rows])\(advice)")
     }
     for row in 0..<matrix.shape[0] * rows {
       let values = matrix.pointer + row * columns
@@ -73,13 +74,17 @@ extension Intervention {
         try vector.requireNumbers("\(kind): the direction")
       case .ablate(let vector): try vector.requireNumbers("\(kind): the direction")
       case .mean(let mean): try mean.requireNumbers("\(kind): the mean")
-      case .patch(let value):
-        // Scores have -infinity where a key is masked.
-        let areScores = places.contains { $0.site == .attnScores }
-        try value.requireNumbers("\(kind): the value", allowing: areScores ? -.infinity : nil)
-      case .replace, .function: break
+      case .patch(let value): try requireFinite([value])
+      case .patchEach(let values): try requireFinite(values)
+      case .knockout, .replace, .function: break
       }
     }
+  }
+
+  /// Values of a patch; scores have -infinity where a key is masked.
+  private func requireFinite(_ values: [Tensor]) throws {
+    let areScores = places.contains { $0.site == .attnScores }
+    for value in values { try value.requireNumbers("\(kind): the value", allowing: areScores ? -.infinity : nil) }
   }
 }
 

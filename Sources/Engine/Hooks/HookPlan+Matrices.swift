@@ -22,7 +22,8 @@ extension HookPlan {
       case .edit(let effect, let id):
         let context = context(site, layer, sequence.index, matrix.positions)
         try edit(effect, action, matrix, context, id, times: sequence.standsFor)
-        try requireUsable(matrix.gathered(), after: reports[id]?.kind ?? "an intervention", context)
+        try requireUsable(
+          matrix.gathered(), heads: matrix.heads, after: reports[id]?.kind ?? "an intervention", context)
       }
     }
   }

@@ -14,6 +14,7 @@ extension SteeringVector {
   public static func * (left: SteeringVector, right: Float) throws -> SteeringVector {
     var out = left
     out.direction = try left.direction * right
+    try out.direction.requireNumbers("a steering vector times \(right)")
     out.means?.scale *= right
     return out
   }

@@ -147,8 +147,9 @@ final class ProgressObject: LuaObject {
           call.stack.copy(-2)
           return 2
         }
-        // A function, or an object that can be called.
-        let count = try call.callValue(at: 2, [])
+        // A function, or an object that can be called: layers go on from the last one.
+        let last = source.isObject(LayersObject.self) ? try call.optionalArgument(3)?.integer() : nil
+        let count = try call.callValue(at: 2, last.map { [LuaNil(), $0] } ?? [])
         if count == 0 || call.stack.isNil(at: -Int32(count)) { progress.finish(completed: true) }
         return count
       }
