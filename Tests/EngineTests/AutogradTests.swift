@@ -94,7 +94,8 @@ private func checkGradient(
     #expect(throws: EngineError.self) { try tape.backward(from: loss) }
     #expect(throws: EngineError.self) { try x.sum() }
     #expect(throws: EngineError.self) { try tape.parameter(p) + Tape().parameter(p) }
-    #expect(throws: EngineError.self) { try tape.parameter(p).matmul(tape.parameter(p)) }
+    let wide = try Parameter("wide", Tensor.zeros([3, 1]))
+    #expect(throws: EngineError.self) { try tape.parameter(p).matmul(tape.parameter(wide)) }
   }
 
   /// A result that someone keeps is not overwritten by later steps, although memory is used again.

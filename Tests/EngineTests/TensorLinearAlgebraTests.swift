@@ -38,7 +38,8 @@ private func reference(_ a: Tensor, _ b: Tensor) -> [Double] {
     let error = #expect(throws: EngineError.self) { try a.matmul(a) }
     #expect(error?.message.contains("[2, 3] x [2, 3]") == true)
     #expect(throws: EngineError.self) { try Tensor.zeros([]).matmul(a) }
-    #expect(throws: EngineError.self) { try Tensor.zeros([2, 2, 2]).matmul(Tensor.zeros([2, 2])) }
+    #expect(throws: EngineError.self) { try Tensor.zeros([2, 2, 2]).matmul(Tensor.zeros([3, 2, 2])) }
+    #expect(throws: EngineError.self) { try Tensor.zeros([2, 2, 2]).matmul(Tensor.zeros([3, 2])) }
   }
 
   @Test(arguments: [[5, 5], [40, 7], [7, 40], [1, 3], [130, 130]])

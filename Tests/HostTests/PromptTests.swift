@@ -96,7 +96,7 @@ import Testing
     try terminal.enter("error('broken')", expecting: "prompt:1: broken")
     try terminal.enter("x = = 1", expecting: "prompt:1:")
     try terminal.enter("nothing.field", expecting: "attempt to index a nil value (global 'nothing')")
-    try terminal.enter("error({})", expecting: "table")
+    try terminal.enter("error({ code = 7 })", expecting: "code = 7")
     try terminal.enter("setmetatable({}, { __tostring = function() error('inner') end })", expecting: "inner")
     try terminal.enter("1 + 1", expecting: "\n2\n")
   }

@@ -2,10 +2,12 @@ import Foundation
 
 // Parts of paths by their text. Foundation's own functions end the process on some names of one character.
 
-/// `a/b` of `a/b/c` and of `a/b/c/`, `/` of `/c`, and "." of a name alone.
+/// `a/b` of `a/b/c` and of `a/b/c/`, `/` of `/c` and of `/`, and "." of a name alone.
 public func parentFolder(of path: String) -> String {
   let trimmed = withoutTrailingSlashes(Array(path.utf8))
-  guard let slash = trimmed.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+  guard let slash = trimmed.lastIndex(of: UInt8(ascii: "/")) else {
+    return trimmed.isEmpty && path.hasPrefix("/") ? "/" : "."
+  }
   let parent = withoutTrailingSlashes(trimmed[..<slash])
   return parent.isEmpty ? "/" : String(decoding: parent, as: UTF8.self)
 }

@@ -230,7 +230,10 @@ struct AdapterReader {
           target: .embedding, scale: try settings.scale(of: name, rank: rank), down: down, up: up,
           magnitude: try magnitude(of: name, count: c.dModel)))
     } else if !isEmbedding, let name = found(end.names, ".lora_A.weight") {
-      guard try settings.targets(name, isLinear: false) else { throw untargeted(name) }
+      // PEFT gives a tied unembedding the embedding's update where it is told to keep them tied.
+      let isTied =
+        try settings.file.bool(ifPresent: "ensure_weight_tying") == true && products.contains { $0.target == .embedding }
+      guard try isTied || settings.targets(name, isLinear: false) else { throw untargeted(name) }
       guard let (down, up, rank) = try pair(name, inputs: c.dModel, outputs: c.vocabularySize) else { return }
       guard try offset(of: name, count: c.vocabularySize) == nil else {
         throw refuse("lora_bias on the unembedding \(name) is not supported")

@@ -86,7 +86,7 @@ final class FakeIndex {
     process.arguments = ["-c", program, wheels, folder.path, "\(min(limit, 1 << 40))"]
     try process.run()
     defer {
-      process.terminate()
+      kill(process.processIdentifier, SIGKILL)  // SIGTERM may be blocked here, which a child takes over
       process.waitUntilExit()
     }
     guard eventually({ fileSize(folder.path + "/address") ?? 0 > 0 }) else { throw TestFailure("no server") }
