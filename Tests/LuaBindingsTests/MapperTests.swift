@@ -109,7 +109,7 @@ extension LuaTests {
             """)
         let narrow =
           models + "m:replace{ layer = 3, with = { model = other, layer = 9 } } m:run{ prompt = 'Hello there' }"
-        try expectFailure(narrow, names: "give a map")
+        try expectFailure(narrow, names: "map = mapper.fit{ from =, to =, ... } carries its activations over")
       }
     }
   }

@@ -134,7 +134,9 @@ func printed(_ source: String, memoryLimit: Int? = nil) throws -> String {
 func failure(_ source: String, memoryLimit: Int? = nil) throws -> LuaError {
   let (state, _) = try makeState(memoryLimit: memoryLimit)
   defer { state.close() }
-  return try #require(throws: LuaError.self) { try state.execute(chunk: Array(source.utf8), name: "=test") }
+  return try #require(throws: LuaError.self, "\(source.suffix(160))") {
+    try state.execute(chunk: Array(source.utf8), name: "=test")
+  }
 }
 
 /// The one suite of this target: Ctrl-C, living objects and tensor memory belong to the whole process.

@@ -97,6 +97,15 @@ private func temporaryFolder() -> String {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     try affine().save(folder)
     let path = folder + "/map.json", text = try String(contentsOfFile: path, encoding: .utf8)
+    try (text + " ").write(toFile: path, atomically: true, encoding: .utf8)
+    let mixed = #expect(throws: EngineError.self) { try TransferMap(folder: folder) }
+    #expect(mixed?.message.contains("is not the card that") == true)
+    // As written before weights carried their card's hash, so that the card itself is looked at.
+    let weights = try SafetensorsFile(path: folder + "/map.safetensors")
+    let tensors = try weights.names.map { (name: $0, tensor: try weights.tensor($0)) }
+    var metadata = weights.metadata
+    metadata["settings_hash"] = nil
+    try Safetensors.write(folder + "/map.safetensors", tensors: tensors, metadata: metadata)
     for (damage, word) in [
       (text.replacingOccurrences(of: "\"site\"", with: "\"place\""), "lacks site"),
       (text.replacingOccurrences(of: "resid_post", with: "resid_pots"), "unknown site"),

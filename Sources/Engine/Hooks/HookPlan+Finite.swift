@@ -16,9 +16,9 @@ extension HookPlan {
       throw EngineError(
         .numeric,
         wereFinite
-          ? "\(what) at \(place) made values that are no finite numbers (\(value)) at \(token): what it adds or returns is "
+          ? "\(what) at \(place) made values that are no finite numbers (\(numberText(Double(value)))) at \(token): what it adds or returns is "
             + "no number or beyond float32"
-          : "\(place) has values that are no finite numbers (\(value)) at \(token) before \(what): damaged weights, or an "
+          : "\(place) has values that are no finite numbers (\(numberText(Double(value)))) at \(token) before \(what): damaged weights, or an "
             + "intervention earlier in the model, made them")
     }
   }
@@ -42,7 +42,7 @@ extension HookPlan {
         let value = values[column]
         guard value.isFinite || (areScores && value == -.infinity) else {
           throw error(
-            row, "put \(value) into the row", areScores ? "; -inf alone can stand there, and masks a key" : "")
+            row, "put \(numberText(Double(value))) into the row", areScores ? "; -inf alone can stand there, and masks a key" : "")
         }
         hasKey = hasKey || value.isFinite
       }
@@ -97,7 +97,7 @@ extension Tensor {
     guard let first = bad.first else { return }
     throw EngineError(
       .numeric,
-      "\(what) has \(bad.count) of \(count) values that are no finite numbers, the first \(pointer[first]) at index "
+      "\(what) has \(bad.count) of \(count) values that are no finite numbers, the first \(numberText(Double(pointer[first]))) at index "
         + "\(first + 1)")
   }
 }

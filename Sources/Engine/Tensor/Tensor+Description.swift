@@ -40,7 +40,7 @@ public struct TensorSummary: Sendable, Equatable {
 }
 
 /// Four significant digits, as `%.4g` writes them.
-public func numberText(_ value: Double) -> String { String(format: "%.4g", value) }
+public func numberText(_ value: Double) -> String { value.isNaN ? "nan" : String(format: "%.4g", value) }
 
 extension Tensor: CustomStringConvertible {
   public var summary: TensorSummary { TensorSummary(self) }

@@ -43,50 +43,73 @@ uint8_t *act_dump(lua_State *L, int index, size_t *count) {
 }
 
 // ---- what belongs to the host ---------------------------------------------------------------------------------------
-// Upvalues of this function: names (value to name) and fields (table to a copy of what it held).
-static void remember(lua_State *L, int names, int fields, const char *name, int depth) {  // value on top, popped
-  luaL_checkstack(L, 12, NULL);
-  int value = lua_gettop(L);
-  lua_pushvalue(L, value);
-  if (lua_isnil(L, -1) || lua_rawget(L, names) != LUA_TNIL) {
-    lua_settop(L, value - 1);
-    return;
+static bool has_identity(lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+    case LUA_TTABLE: case LUA_TFUNCTION: case LUA_TUSERDATA: case LUA_TTHREAD: return true;
+    default: return false;
   }
-  lua_pop(L, 1);
-  switch (lua_type(L, value)) {
-    case LUA_TTABLE: case LUA_TFUNCTION: case LUA_TUSERDATA: case LUA_TTHREAD: break;
-    default: lua_settop(L, value - 1); return;
-  }
-  lua_pushvalue(L, value);
-  lua_pushstring(L, name);
-  lua_rawset(L, names);
-  if (lua_istable(L, value) && depth < 4) {
-    lua_pushvalue(L, value);
-    lua_createtable(L, 0, 8);
-    int copy = lua_gettop(L);
-    lua_pushnil(L);
-    while (lua_next(L, value)) {
-      lua_pushvalue(L, -2);
-      lua_pushvalue(L, -2);
-      lua_rawset(L, copy);
-      if (lua_type(L, -2) == LUA_TSTRING) {
-        lua_pushfstring(L, "%s%s%s", name, *name ? "." : "", lua_tostring(L, -2));
-        lua_insert(L, -2);
-        remember(L, names, fields, lua_tostring(L, -2), depth + 1);  // pops the value
-      }
-      lua_pop(L, 1);
-    }
-    lua_rawset(L, fields);
-  }
-  lua_settop(L, value - 1);
 }
 
+// Names of all values that globals lead to in a few steps, and copies of the tables among them. Level by level, so that a
+// value has its shortest name, and of those the first in the alphabet: tables have no order of their own.
 static int remember_all(lua_State *L) {
-  lua_newtable(L);
-  lua_newtable(L);
+  enum { names = 1, fields, queue, depths, table, name, copy, key, value };
+  for (int i = names; i <= depths; i++) lua_newtable(L);
   lua_pushglobaltable(L);
-  remember(L, 1, 2, "", 0);
-  lua_settop(L, 2);
+  lua_pushvalue(L, table);
+  lua_pushliteral(L, "");
+  lua_rawset(L, names);
+  lua_pushvalue(L, table);
+  lua_pushinteger(L, 0);
+  lua_rawset(L, depths);
+  lua_rawseti(L, queue, 1);
+  lua_Integer count = 1;
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_settop(L, depths);
+    lua_rawgeti(L, queue, i);
+    lua_pushvalue(L, table);
+    lua_rawget(L, depths);
+    lua_Integer depth = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (!lua_istable(L, table) || depth >= 4) continue;
+    lua_pushvalue(L, table);
+    lua_rawget(L, names);
+    lua_createtable(L, 0, 8);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+      lua_pushvalue(L, key);
+      lua_pushvalue(L, value);
+      lua_rawset(L, copy);
+      if (lua_type(L, key) == LUA_TSTRING && has_identity(L, value)) {
+        const char *parent = lua_tostring(L, name);
+        const char *own = lua_pushfstring(L, "%s%s%s", parent, *parent ? "." : "", lua_tostring(L, key));
+        lua_pushvalue(L, value);
+        bool is_new = lua_rawget(L, depths) == LUA_TNIL, is_better = is_new;
+        if (!is_new && lua_tointeger(L, -1) == depth + 1) {
+          lua_pushvalue(L, value);
+          lua_rawget(L, names);
+          is_better = strcmp(own, lua_tostring(L, -1)) < 0;
+        }
+        if (is_better) {
+          lua_pushvalue(L, value);
+          lua_pushstring(L, own);
+          lua_rawset(L, names);
+        }
+        if (is_new) {
+          lua_pushvalue(L, value);
+          lua_pushinteger(L, depth + 1);
+          lua_rawset(L, depths);
+          lua_pushvalue(L, value);
+          lua_rawseti(L, queue, ++count);
+        }
+      }
+      lua_settop(L, key);
+    }
+    lua_pushvalue(L, table);
+    lua_pushvalue(L, copy);
+    lua_rawset(L, fields);
+  }
+  lua_settop(L, fields);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &fields_key);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
   return 0;

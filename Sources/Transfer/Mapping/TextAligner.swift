@@ -55,8 +55,8 @@ public struct TextAligner {
         throw EngineError(.missing, "alignment by offset needs texts, but tokens were given; use align = \"index\"")
       }
       return try TokenAlignment.index.rows(
-        source: TokenLayout(spans: source.tokens.map { _ in 0..<0 }),
-        target: TokenLayout(spans: target.tokens.map { _ in 0..<0 }), includingFirst: includesFirst)
+        source: TokenLayout(spans: source.tokens.indices.map { $0..<$0 + 1 }),
+        target: TokenLayout(spans: target.tokens.indices.map { $0..<$0 + 1 }), includingFirst: includesFirst)
     }
     var from = TokenLayout(spans: fromSpans), to = TokenLayout(spans: toSpans)
     if source.contentSpans.isEmpty || target.contentSpans.isEmpty {

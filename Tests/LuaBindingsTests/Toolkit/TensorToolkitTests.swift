@@ -177,7 +177,7 @@ extension LuaTests {
             return t
           end
           local w, u = make(0.5, 4), make(1.1, 3)
-          local o = tensor.adam{ parameters = { w, u = u }, lr = 0.05\(options) }
+          local o = tensor.adam{ parameters = { w, u }, lr = 0.05\(options) }
           for i = 1, 10 do
             o:zero()
             ;((w * w * w):sum() + u:exp():mean()):backward()

@@ -33,11 +33,11 @@ extension ModelSource {
     ignored: Set<String>
   ) throws {
     let listed = settings.keyNames.compactMap { key in settings[key].map { (key: key, value: $0) } }
-    try KnownSettings.configuration.check(
-      listed, source: settings.source, model: model, ignored: ignored.intersection(settings.keyNames))
     try KnownSettings.requireIgnored(
       ignored, among: settings.keyNames + (isPart ? whole.keyNames : []) + [HuggingFaceFolder.settingsHashKey],
       source: whole.source)
+    try KnownSettings.configuration.check(
+      listed, source: settings.source, model: model, ignored: ignored.intersection(settings.keyNames))
   }
 
   /// Checks every setting of a GGUF file under its architecture's prefix against the table.
@@ -49,9 +49,9 @@ extension ModelSource {
     }
     let own = Set(ignored.filter { keys.contains($0) }.map { String($0.dropFirst(prefix.count)) })
     let short = Set(ignored.filter { keys.contains(prefix + $0) })
-    try KnownSettings.gguf.check(listed, source: file.path, model: model, ignored: own.union(short))
     try KnownSettings.requireIgnored(
       ignored, among: keys + keys.map { String($0.dropFirst(prefix.count)) }, source: file.path)
+    try KnownSettings.gguf.check(listed, source: file.path, model: model, ignored: own.union(short))
   }
 
   /// Refuses GGUF files that hold something else than a model.

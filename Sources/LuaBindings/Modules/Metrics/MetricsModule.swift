@@ -96,7 +96,7 @@ extension ArgumentReader {
   func logits() throws -> Tensor {
     let logits = try tensor()
     if let bad = (0..<logits.count).first(where: { !(logits.pointer[$0] < .infinity) }) {
-      throw error("value \(bad + 1) of the logits is \(logits.pointer[bad])", kind: .numeric)
+      throw error("value \(bad + 1) of the logits is \(numberText(Double(logits.pointer[bad])))", kind: .numeric)
     }
     return logits
   }

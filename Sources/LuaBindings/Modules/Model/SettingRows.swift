@@ -157,6 +157,7 @@ extension ModelObject {
       throw EngineError(
         .shape, "replace: the tensor has shape \(shapeText(value.shape)), but \(site.rawValue) takes [rows, \(width)]")
     }
+    try value.requireNumbers("replace: the value")
     return .replace { sequence, prompt in
       let rows = value.shape[0], count = prompt.tokens.count
       guard rows == count || rows == count - 1 else {

@@ -121,7 +121,8 @@ extension Call {
     }
     guard texts.isTable, texts.listCount > 0 else { throw texts.mismatch("a list of strings") }
     let chat = try options.boolean("chat")
-    let isNested = texts.entry(1)?.isTable == true
+    // A list of token lists is one class, too.
+    let first = texts.entry(1), isNested = first?.isTable == true && first?.entry(1)?.isNumber != true
     let classes =
       isNested ? try texts.list { try $0.prompts(of: model, chat: chat) } : [try texts.prompts(of: model, chat: chat)]
     return try classes.map { prompts in
