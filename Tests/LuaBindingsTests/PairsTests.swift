@@ -65,7 +65,6 @@ extension LuaTests {
           ("P:fit{ from_layer = 1, rows = 'lsat' }", "did you mean last"),
           ("P:fit{ from_layer = 1, texts = { 41 } }", "texts 1 to 40"),
           ("P:rows{ from_layer = 1, rows = { 0 } }", "at least 1"),
-          ("P:fit{ from_layer = 1, method = 'identity' }", "widths must agree"),
           ("P:fit{ from_layer = 1, method = 'ridge', rank = 3 }", "belongs to method \"low_rank\""),
           ("P:fit{ from_layer = 1, epochs = 'convrege' }", "did you mean converge"),
           ("P:fit{ from_layer = 1, max_epochs = 9 }", "epochs = \"converge\""),

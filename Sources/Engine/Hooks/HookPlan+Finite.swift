@@ -33,7 +33,8 @@ extension HookPlan {
       EngineError(
         .numeric,
         "\(what) at \(context.site.rawValue) of layer \(context.layer ?? 0) \(happened) of position "
-          + "\(context.positions[row % rows]) of sequence \(context.sequence + 1) in head \(heads[row / rows])\(advice)")
+          + "\(context.positions[row % rows]) of sequence \(context.sequence + 1) in head \(heads[row / rows])\(advice)"
+      )
     }
     for row in 0..<matrix.shape[0] * rows {
       let values = matrix.pointer + row * columns
@@ -42,7 +43,8 @@ extension HookPlan {
         let value = values[column]
         guard value.isFinite || (areScores && value == -.infinity) else {
           throw error(
-            row, "put \(numberText(Double(value))) into the row", areScores ? "; -inf alone can stand there, and masks a key" : "")
+            row, "put \(numberText(Double(value))) into the row",
+            areScores ? "; -inf alone can stand there, and masks a key" : "")
         }
         hasKey = hasKey || value.isFinite
       }

@@ -232,7 +232,8 @@ struct AdapterReader {
     } else if !isEmbedding, let name = found(end.names, ".lora_A.weight") {
       // PEFT gives a tied unembedding the embedding's update where it is told to keep them tied.
       let isTied =
-        try settings.file.bool(ifPresent: "ensure_weight_tying") == true && products.contains { $0.target == .embedding }
+        try settings.file.bool(ifPresent: "ensure_weight_tying") == true
+        && products.contains { $0.target == .embedding }
       guard try isTied || settings.targets(name, isLinear: false) else { throw untargeted(name) }
       guard let (down, up, rank) = try pair(name, inputs: c.dModel, outputs: c.vocabularySize) else { return }
       guard try offset(of: name, count: c.vocabularySize) == nil else {
