@@ -94,7 +94,8 @@ extension HookPlan {
     if let starved {
       throw EngineError(
         .position,
-        "knockout leaves position \(context.positions[starved]) of sequence \(context.sequence + 1) nothing to attend to at layer "
+        "knockout leaves position \(context.positions[starved]) of sequence \(context.sequence + 1) nothing to attend to at "
+          + "layer "
           + "\(context.layer ?? 0): keep at least the position itself")
     }
     record(rows, Double(rows))
@@ -130,8 +131,9 @@ private struct SelectedMatrix {
     return tensor
   }
 
-  /// Lets `body` change each selected row of each head, given the head's place among `heads`, the row's place among the selected ones here, its slot, and
-  /// the columns it can see. Returns the sum over selected rows of |change| / |row|, averaged over heads.
+  /// Lets `body` change each selected row of each head, given the head's place among `heads`, the row's place among the
+  /// selected ones here, its slot, and the columns it can see. Returns the sum over selected rows of |change| / |row|,
+  /// averaged over heads.
   func edit(
     _ body: (
       _ head: Int, _ place: Int, _ slot: Int, _ columns: Range<Int>, _ row: UnsafeMutablePointer<Float>

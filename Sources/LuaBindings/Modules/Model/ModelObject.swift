@@ -49,7 +49,6 @@ public final class ModelObject: LuaObject {
       $0.push(try $0.model.configuration.contextLength)
     },
     Field("vocab_size", "integer", "Rows of the embedding.") { $0.push(try $0.model.configuration.vocabularySize) },
-    Field("context", "integer", "Tokens it was made for.") { $0.push(try $0.model.configuration.contextLength) },
     Field("dtype", "string", "What it computes in.") {
       _ = try $0.model
       return $0.push(try $0.model.precision.rawValue)
