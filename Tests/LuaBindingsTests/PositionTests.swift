@@ -16,6 +16,24 @@ extension LuaTests {
 
       """
 
+    @Test func aPositionOfAListThatNoSequenceHasIsRefused() throws {
+      try ScriptModels.tiny { models in
+        try printed(
+          models + """
+            local capture = { site = "resid_post", layers = 1, pos = { 1, -9 } }
+            local ok, e = pcall(m.run, m, { tokens = { 1, 2 }, capture = capture })
+            assert(not ok and tostring(e):find("no sequence has position -9", 1, true), tostring(e))
+            local r = m:run{ tokens = { { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, { 1, 2 } }, capture = { site = "resid_post", layers = 1, pos = { -9, 9 } } }
+            assert(r[1].acts:at(1):shape()[1] == 2 and r[2] ~= nil)
+            for _, list in ipairs{ { [0] = 5, 1, 2 }, { 1, 2, x = 3 }, { { 1, 2, y = 1 } } } do
+              assert(not pcall(tensor.from, list))
+            end
+            assert(#tensor.from(table.pack(1, 2, 3)) == 3 and #m:run{ tokens = table.pack(1, 2, 3) }.tokens == 3)
+            assert(not pcall(data.split, { [0] = "z", "a", "b" }, { 0.5, 0.5 }, 0))
+            """)
+      }
+    }
+
     @Test func aCaptureHasItsRowsInTheOrderOfTheList() throws {
       try ScriptModels.tiny { models in
         try printed(

@@ -83,6 +83,64 @@ extension LuaTests {
       }
     }
 
+    /// `arg` has entries before 1, which the words of a script do not end at.
+    @Test func theWordsOfTheCommandLineCount() throws {
+      try experiment.inFolder { () throws in
+        for body in ["return { y = tonumber(arg[1]) }", "return { y = args.parse{ k = 0 }.k }"] {
+          let name = body.contains("parse") ? "parsed" : "plain"
+          func words(_ text: String) -> String {
+            let first = body.contains("parse") ? "'--k', '\(text)'" : "'\(text)'"
+            return script("arg = { [-1] = 'acthost', [0] = 's.lua', \(first) }", body)
+              .replacingOccurrences(of: "name = \"s\"", with: "name = \"\(name)\"") + "\nprint('y ' .. rows[1].y)"
+          }
+          let first = try run(words("1"))
+          #expect(first.calls == 3 && first.text.contains("y 1\n"))
+          let other = try run(words("5"))
+          #expect(other.calls == 3 && other.text.contains("y 5\n"), "\(other.text)")
+          #expect(try run(words("1")).calls == 0)
+        }
+      }
+    }
+
+    /// Draws without a seed belong to the point, not to how many points were done before.
+    @Test func aResumedSweepDrawsAsAnUndisturbedOne() throws {
+      try experiment.inFolder { () throws in
+        let body = "return { t = tensor.randn(2):norm(), m = math.random(1000000) }"
+        let listing = "\nfor _, r in ipairs(rows) do print('row', r.t, r.m) end"
+        let whole = try run(script("", body) + listing).text.split(separator: "\n").filter { $0.hasPrefix("row") }
+        #expect(Set(whole).count == 3)
+        let path = "runs/s/rows.jsonl", lines = try String(contentsOfFile: path, encoding: .utf8)
+        try (lines.split(separator: "\n").first.map { $0 + "\n" } ?? "").write(
+          toFile: path, atomically: true, encoding: .utf8)
+        let resumed = try run(script("", body) + listing)
+        #expect(resumed.calls == 2)
+        #expect(resumed.text.split(separator: "\n").filter { $0.hasPrefix("row") } == whole)
+        #expect(try run(script("tensor.seed(7)", body)).calls == 3)
+      }
+    }
+
+    /// Methods of texts, and modules that are loaded or name others.
+    @Test func whatIsReachedWithoutItsNameCounts() throws {
+      try experiment.inFolder { () throws in
+        let body = "return { y = ('x'):twice() }"
+        #expect(try run(script("function string.twice(s) return s .. s end", body)).calls == 3)
+        #expect(try run(script("function string.twice(s) return s end", body)).calls == 3)
+        try experiment.write("outer.lua", "local s = require 'inner' return { f = function() return s.k * HELP end }")
+        try experiment.write("inner.lua", "return { k = 1 }")
+        let modules = script(
+          "HELP = 10 package.path = './?.lua' local early = require 'outer'", "return { y = require('outer').f() }")
+        #expect(try run(modules).calls == 3)
+        #expect(try run(modules).calls == 0)
+        #expect(try run(modules.replacingOccurrences(of: "HELP = 10", with: "HELP = 20")).calls == 3)
+        let late = modules.replacingOccurrences(of: "local early = require 'outer'", with: "")
+        let first = try run(late)
+        #expect(first.calls == 3 && first.notes.contains { $0.contains("module outer") }, "\(first.notes)")
+        usleep(20_000)
+        try experiment.write("inner.lua", "return { k = 9 }")
+        #expect(try run(late).calls == 3)
+      }
+    }
+
     @Test func theFunctionsOwnCodeCounts() throws {
       try experiment.inFolder { () throws in
         #expect(try run(script("", "return { y = point.x + 1 }")).calls == 3)

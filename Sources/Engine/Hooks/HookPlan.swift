@@ -49,6 +49,7 @@ final class HookPlan {
     generated = Array(repeating: [], count: prompts.count)
     for capture in captures {
       let selection = try select(capture.positions, "capture")
+      try selection.requireEach(prompts, limits: limits, "capture")
       let layers: [Int?] = capture.site.hasLayer ? capture.layers : [nil]
       for layer in layers {
         try checkPlace(.init(site: capture.site, layer: layer), configuration)

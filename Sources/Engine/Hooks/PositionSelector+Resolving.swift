@@ -44,7 +44,7 @@ extension PositionSelector {
     return index > 0 ? index - 1 : length + index
   }
 
-  private static func absolute(_ index: Int, _ length: Int, _ limit: Int) throws -> Int? {
+  static func absolute(_ index: Int, _ length: Int, _ limit: Int) throws -> Int? {
     let position = try bound(index, length)
     return position >= 0 && position < limit ? position : nil
   }

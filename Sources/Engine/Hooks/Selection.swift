@@ -26,6 +26,22 @@ final class Selection {
     }
   }
 
+  /// Throws `.position` where no sequence has one of the positions in a list; a sequence that lacks some that others have
+  /// gives the rows it has.
+  func requireEach(_ prompts: [Prompt], limits: [Int], _ what: String) throws {
+    guard case .list(let list) = selector, limits.contains(where: { $0 > 0 }) else { return }
+    for index in list {
+      let isThere = try zip(prompts, limits).contains { prompt, limit in
+        try limit > 0 && PositionSelector.absolute(index, prompt.tokens.count, limit) != nil
+      }
+      guard !isThere else { continue }
+      throw EngineError(
+        .position,
+        "\(what): no sequence has position \(index) of pos = \(selector.text) (the longest has \(limits.max() ?? 0) tokens)"
+      )
+    }
+  }
+
   /// Whether the selected positions depend on text that is still to come.
   var grows: Bool { needle != nil }
 

@@ -21,7 +21,16 @@ extension Model {
   /// Throws `.missing` for an unknown name, with the nearest.
   public func weight(_ name: String) throws -> Tensor {
     let layout = try CheckpointLayout(decoder.weights.source)
-    return try layout.tensor(try resolved(name, layout, isRead: true))
+    return try unchanged { try layout.tensor(try resolved(name, layout, isRead: true)) }
+  }
+
+  /// What is read from the model's files while they are as they were when it was loaded. Throws `.file` where not.
+  private func unchanged<Result>(_ read: () throws -> Result) throws -> Result {
+    let files = decoder.weights.source.weights
+    try files.verify()
+    let result = try read()
+    try files.verify()
+    return result
   }
 
   /// The layout's name of a tensor, which may be given as the whole model names it.
@@ -78,6 +87,7 @@ extension Model {
   /// Throws `.shape` for another width, `.numeric` for a direction of 0 or one that holds NaN.
   public func orthogonalised(to direction: Tensor, layers: [Int]? = nil) throws -> Model {
     let source = decoder.weights.source, layout = try CheckpointLayout(source), c = configuration
+    try source.weights.verify()
     guard direction.count == c.dModel else {
       throw EngineError(
         .shape, "a direction of shape \(shapeText(direction.shape)) does not fit the residual stream, [\(c.dModel)]")
@@ -133,6 +143,7 @@ extension Model {
   /// that share keys and values get the same `k` and `v`. Throws `.layer` and `.argument` out of range.
   public func headWeights(layer: Int, head: Int) throws -> (q: Tensor, k: Tensor, v: Tensor, o: Tensor) {
     let c = configuration, source = decoder.weights.source, size = c.dHead
+    try source.weights.verify()
     guard (0..<c.layerCount).contains(layer) else {
       throw EngineError(.layer, "layer \(layer) is out of range: \(name) has layers 0 to \(c.layerCount - 1)")
     }
@@ -161,6 +172,7 @@ extension Model {
   /// set, else of rows as the final norm gives them. The soft cap applies. Throws `.shape` for another width.
   public func unembed(_ x: Tensor, norm: Bool = true) throws -> Tensor {
     let c = configuration
+    try decoder.weights.source.weights.verify()
     guard x.rank == 2, x.shape[1] == c.dModel else {
       throw EngineError(.shape, "unembed: rows of shape \(shapeText(x.shape)) are not [rows, \(c.dModel)]")
     }

@@ -104,6 +104,12 @@ public struct ArgumentReader {
   /// Entries 1 to n of a list. Throws on any other key: it would be passed over.
   public func list<T>(_ element: (ArgumentReader) throws -> T) throws -> [T] {
     guard type == LUA_TTABLE else { throw mismatch("a list") }
+    try requireOnlyEntries()
+    return try entries(element)
+  }
+
+  /// Throws where a list has other keys than 1 to n, but for the `n` of `table.pack`.
+  func requireOnlyEntries() throws {
     let count = Int(clamping: lua_rawlen(stack.pointer, index))
     guard lua_checkstack(stack.pointer, 16) != 0 else { throw error("nested too deeply") }
     if act_stray_key(stack.pointer, index, lua_Integer(count)) {
@@ -116,6 +122,13 @@ public struct ArgumentReader {
         "the entries of a list count from 1 without gaps, found entry \(lua_tointegerx(stack.pointer, -1, nil)) beside "
           + "\(count) of them")
     }
+  }
+
+  /// Entries 1 to n, whatever other keys there are: for tables such as `arg`, where they have a meaning of their own.
+  func entries<T>(_ element: (ArgumentReader) throws -> T) throws -> [T] {
+    guard type == LUA_TTABLE else { throw mismatch("a list") }
+    let count = Int(clamping: lua_rawlen(stack.pointer, index))
+    guard lua_checkstack(stack.pointer, 16) != 0 else { throw error("nested too deeply") }
     var values: [T] = []
     values.reserveCapacity(count)
     let top = stack.top

@@ -26,6 +26,8 @@ public final class LuaState {
   var tensorLimit: TensorSoftLimit
   /// Where draws without a seed of their own come from; `tensor.seed` starts it again.
   var random = RandomGenerator(seed: 0)
+  /// The number at which it was started.
+  var randomSeed = 0
 
   /// Opens Lua with its libraries and `modules`. `memoryLimit` in bytes bounds Lua's own heap (default a quarter of the
   /// machine's memory, at most 4 GiB).

@@ -288,7 +288,11 @@ bool act_stray_key(lua_State *L, int index, lua_Integer count) {
   index = lua_absindex(L, index);
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
+    // What table.pack adds says nothing new.
+    bool is_length = lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "n") == 0 && lua_isinteger(L, -1) &&
+                     lua_tointeger(L, -1) == count;
     lua_pop(L, 1);
+    if (is_length) continue;
     if (!lua_isinteger(L, -1)) return true;
     lua_Integer key = lua_tointeger(L, -1);
     if (key < 1 || key > count) return true;

@@ -83,6 +83,7 @@ struct DependencyWalk {
     stack.push(name)
     lua_rawget(pointer, -2)
     if act_is_globals(pointer, -1) { return try addAllGlobals() }
+    if name == "package" { found.addUnknown("what it reads of package") }
     if hostName(at: -1) == name { return try addChanges(ofHostTableAt: -1, name) }
     if lua_type(pointer, -1) == LUA_TFUNCTION {
       let met = try add(functionAt: -1, name: name)
@@ -118,6 +119,9 @@ struct DependencyWalk {
     }
   }
 
+  /// What a script changed in `string`, which methods of texts reach without naming it.
+  mutating func addStringMethods() throws { try add(global: "string") }
+
   private func stringKeys(of table: Int32) throws -> Set<String> {
     Set(try ArgumentReader(stack: stack, index: table) { "table" }.fieldNames(limit: 100_000, allowList: true))
   }
@@ -145,7 +149,57 @@ struct DependencyWalk {
       if !isNamed { found.addUnknown("files that it opens by computed names (io, dofile); data.* would record them") }
     }
     guard globals.contains("require") else { return }
-    for path in modulePaths(reads) { found.digests["file \(path)"] = try files.digest(path) }
+    try addModules(reads)
+  }
+
+  /// Modules that code requires by names among `strings`: those that are loaded by what they hold, files that are not by
+  /// their contents and those of the modules that they name in turn.
+  private mutating func addModules(_ strings: Set<String>) throws {
+    let pointer = stack.pointer, base = stack.top
+    defer { lua_settop(pointer, base) }
+    var open = strings.sorted(), seen: Set<String> = []
+    while let name = open.popLast() {
+      guard seen.insert(name).inserted else { continue }
+      if pushLoaded(name) {
+        if hostName(at: -1) == nil { found.add("module \(name)", try digest(at: -1, "module \(name)")) }
+        lua_settop(pointer, base)
+      }
+      for path in modulePaths([name]) {
+        found.digests["file \(path)"] = try files.digest(path)
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
+        open += text.matches(of: /require\s*\(?\s*["']([^"'\n]+)["']/).map { String($0.1) }
+        if strings.contains(name), !isLoaded(name) {
+          found.addUnknown("globals that module \(name) reads, which run requires itself; require it before the sweep")
+        }
+      }
+    }
+  }
+
+  private func isLoaded(_ name: String) -> Bool {
+    let base = stack.top
+    defer { lua_settop(stack.pointer, base) }
+    return pushLoaded(name)
+  }
+
+  /// Pushes `package.loaded[name]`; false, and nothing, where there is none.
+  private func pushLoaded(_ name: String) -> Bool {
+    let pointer = stack.pointer, base = stack.top
+    stack.state.pushGlobals(on: stack)
+    for key in ["package", "loaded", name] {
+      guard lua_type(pointer, -1) == LUA_TTABLE else {
+        lua_settop(pointer, base)
+        return false
+      }
+      stack.push(key)
+      lua_rawget(pointer, -2)
+      lua_rotate(pointer, -2, -1)
+      stack.pop()
+    }
+    guard lua_type(pointer, -1) > LUA_TNIL else {
+      lua_settop(pointer, base)
+      return false
+    }
+    return true
   }
 
   /// Files that `require` finds for names among `strings`.

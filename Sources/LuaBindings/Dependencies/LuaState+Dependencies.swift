@@ -21,12 +21,14 @@ extension Call {
     let record = state.experiments
     var walk = DependencyWalk(stack: stack, files: record.files)
     try walk.add(functionAt: function.index, name: "run")
+    try walk.addStringMethods()
     var found = walk.found
     for (place, text) in state.scriptArguments.enumerated() {
       found.add("arg[\(place + 1)]", SHA256.hex(of: Array(text.utf8)))
     }
     for path in record.dataFiles { found.digests["file \(path)"] = try record.files.digest(path) }
     found.add("version", Module.programVersion)
+    found.add("tensor.seed", String(state.randomSeed))
     return found
   }
 

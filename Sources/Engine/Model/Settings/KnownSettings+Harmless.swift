@@ -16,7 +16,8 @@ extension KnownSettings {
       "attention_dropout hidden_dropout classifier_dropout resid_pdrop embd_pdrop attn_pdrop embedding_dropout "
         + "residual_dropout dropout layerdrop *_dropout *_pdrop *_dropout_prob", .harmless("acts in training only")),
     SettingRow(
-      "initializer_range initializer_factor init_std gradient_checkpointing z_loss_coefficient label_smoothing",
+      "initializer_range initializer_factor init_std gradient_checkpointing z_loss_coefficient label_smoothing "
+        + "neftune_noise_alpha pad_to_multiple_of",
       .harmless("acts in training only")),
     SettingRow(
       "summary_type summary_use_proj summary_activation summary_first_dropout summary_proj_to_labels summary_*",
@@ -28,7 +29,7 @@ extension KnownSettings {
       .harmless("the tensors say their own types; products are in float32 unless asked")),
     SettingRow(
       "return_dict output_hidden_states output_attentions torchscript tf_legacy_loss chunk_size_feed_forward is_decoder "
-        + "tie_encoder_decoder use_return_dict torch_compile",
+        + "tie_encoder_decoder use_return_dict torch_compile output_past n_special predict_special_tokens",
       .harmless("how the Python class is called")),
     SettingRow(
       "attn_implementation use_flash_attn use_flash_attention use_flash_attention_2 use_memory_efficient_attention "
@@ -43,10 +44,12 @@ extension KnownSettings {
     SettingRow("hidden_act", of: "gemma2 gemma3", .harmless("hidden_activation counts, in transformers too")),
     SettingRow(
       "architectures auto_map tokenizer_class prefix transformers_version transformers.js_config transformers_weights "
-        + "is_llama_config trust_remote_code", .harmless("which Python code goes with the weights; none is run")),
+        + "is_llama_config trust_remote_code custom_pipelines",
+      .harmless("which Python code goes with the weights; none is run")),
     SettingRow(
       "name name_or_path model_name base_model license language tags datasets library_name unsloth_version unsloth_fixed "
-        + "unsloth_* axolotl* neuron onnx comment version revision", .harmless("where the weights come from")),
+        + "unsloth_* axolotl* neuron onnx comment version revision author created_date mergekit training_args",
+      .harmless("where the weights come from")),
     SettingRow("_*", .harmless("notes of the program that wrote the file")),
   ]
 }

@@ -88,6 +88,7 @@ extension LuaState {
     stack.push("arg")
     lua_rawget(stack.pointer, -2)
     let reader = ArgumentReader(stack: stack, index: -1) { "arg" }
-    return (try? reader.list { try $0.string() }) ?? []
+    // A script may put anything there.
+    return (try? reader.entries { try $0.string() }) ?? []
   }
 }

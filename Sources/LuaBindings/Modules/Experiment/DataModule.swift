@@ -69,6 +69,7 @@ extension Module {
       ) { call in
         let list = call.argument(1), count = list.listCount
         guard list.isTable, count > 0 else { throw list.mismatch("a list with entries") }
+        try list.requireOnlyEntries()
         let fractions = try call.argument(2).list { try $0.number(in: 0...1) }
         guard !fractions.isEmpty, fractions.reduce(0, +) <= 1 + 1e-9 else {
           throw call.argument(2).error("fractions must add up to at most 1")

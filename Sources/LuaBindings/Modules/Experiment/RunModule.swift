@@ -29,6 +29,7 @@ final class RunObject: LuaObject {
         "row", "r:row{ ... }", "Appends a row to rows.jsonl; it is on disk when the call returns.", results: "nothing",
         example: "local r = run.start(\"sweep\")\nr:row{ layer = 3, rate = 0.5 }"
       ) { call in
+        try Interrupt.check()  // what saw an interruption is no row
         try call.this(RunObject.self).folder.row(try call.argument(1).json())
         return 0
       },

@@ -13,7 +13,8 @@ extension Module {
           + "what follows from the same things, and says how many rows that are: the code of the function and of all "
           + "it calls, the values of their upvalues and globals (models, adapters, interventions, tensors by content), "
           + "the script's arguments, files read through data, the version. Rows of another definition stay on disk. "
-          + "Ctrl-C hands back the rows that are done; the same call goes on from there.",
+          + "Ctrl-C hands back the rows that are done; the same call goes on from there. Draws without a seed (tensors, "
+          + "math.random) start anew at each point, from its values and the number of tensor.seed.",
         options: [
           Option("name", "string", .required, "folder below runs/; one process at a time writes to it"),
           Option("grid", "{ [axis] = list or iterator }", .required, "values of each axis"),
@@ -33,6 +34,8 @@ extension Module {
         let name = try options.string("name")
         let function = try options.required("run").function()
         let grid = try options.grid()
+        let state = call.state, stream = state.random
+        defer { state.random = stream }
         let now = try call.dependencies(of: function)
         let before = record.sweeps[name].map(now.undoing) ?? now
         let sweep = try call.naming {
@@ -48,6 +51,10 @@ extension Module {
           try sweep.run(interruptions: { call.state.interruptions }, update: update) { point in
             record.running += 1
             defer { record.running -= 1 }
+            // A resumed sweep draws what an undisturbed one does.
+            let seed = SHA256.number(of: point.text)
+            state.random = RandomGenerator(seed: state.randomSeed &+ seed)
+            state.seedLuaRandom(seed)
             return try function.call([point], results: 1) { try $0[0].json() }
           }
         }
@@ -71,7 +78,30 @@ extension Call {
   }
 }
 
+extension SHA256 {
+  /// A number from 0 to 2^48 that a text decides.
+  fileprivate static func number(of text: String) -> Int {
+    Int(hex(of: Array(text.utf8)).prefix(12), radix: 16) ?? 0
+  }
+}
+
 extension LuaState {
+  /// Starts the stream of `math.random` at a number, as a script's `math.randomseed` does.
+  fileprivate func seedLuaRandom(_ seed: Int) {
+    guard let stack = currentStack else { return }
+    let base = stack.top
+    defer { lua_settop(stack.pointer, base) }
+    pushGlobals(on: stack)
+    for name in ["math", "randomseed"] {
+      guard lua_type(stack.pointer, -1) == LUA_TTABLE else { return }
+      stack.push(name)
+      lua_rawget(stack.pointer, -2)
+    }
+    guard lua_iscfunction(stack.pointer, -1) != 0 else { return }
+    lua_pushinteger(stack.pointer, lua_Integer(seed))
+    _ = lua_pcallk(stack.pointer, 1, 0, 0, 0, nil)
+  }
+
   /// How often Ctrl-C was pressed since the host called into Lua.
   var interruptions: Int { current.map { Int(act_interrupt_count($0)) } ?? 0 }
 }
@@ -97,7 +127,14 @@ extension OptionReader {
 extension ArgumentReader {
   /// Values of an axis: a list, a model's layers, or what an iterator yields.
   fileprivate func axisValues() throws -> [JSONValue] {
-    if isTable { return try list { try $0.json() } }
+    if isTable {
+      return try list { value in
+        guard !value.isTensor else {
+          throw value.error("a tensor has no place in a row: give its number in a list that run knows")
+        }
+        return try value.json()
+      }
+    }
     if isObject(LayersObject.self) { return (0..<(try object(LayersObject.self).count)).map { .integer($0) } }
     let function = try function()
     var values: [JSONValue] = []

@@ -52,6 +52,7 @@ struct NestedReader {
     guard count == shape[depth] else {
       throw reader.error("\(name())a list of \(count) beside lists of \(shape[depth])", kind: .shape)
     }
+    try ArgumentReader(stack: stack, index: table) { name() }.requireOnlyEntries()
     let isLast = depth == shape.count - 1
     for entry in 1..<(count + 1) {
       lua_rawgeti(stack.pointer, table, lua_Integer(entry))

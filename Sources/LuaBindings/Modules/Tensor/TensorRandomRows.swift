@@ -13,7 +13,8 @@ extension Module {
       "Starts the stream again that random tensors without a seed of their own draw from, at n, 0 unless given: where a "
         + "program starts.", results: "nothing", example: "tensor.seed(7) print(tensor.randn(2))"
     ) { call in
-      call.state.random = RandomGenerator(seed: try call.optionalArgument(1)?.integer() ?? 0)
+      call.state.randomSeed = try call.optionalArgument(1)?.integer() ?? 0
+      call.state.random = RandomGenerator(seed: call.state.randomSeed)
       return 0
     },
     Function(
