@@ -159,7 +159,9 @@ end
 for _, job in progress(work, "rows") do
   local row = measure(job[1], job[2], true)
   rows[#rows + 1] = row
-  table.insert(compared[job[1]], { name = row.vector, role = job[2].role, outcomes = row.outcomes })
+  if job[2].role ~= "other" then -- those are single draws of what follows
+    table.insert(compared[job[1]], { name = row.vector, role = job[2].role, outcomes = row.outcomes })
+  end
 end
 
 local function print_table()
@@ -198,7 +200,7 @@ end
 
 for _, action in ipairs{ "ablate", "add" } do
   local c = metrics.compare{ rows = compared[action], margin = 0.1 }
-  print(("\n%s: %s"):format(action, c.verdict))
+  print(("\n%s, first token of %d prompts:"):format(action, opt.n))
   for _, sentence in ipairs(c.sentences) do print("- " .. sentence) end
   r:save("compared-" .. action, c)
 end
