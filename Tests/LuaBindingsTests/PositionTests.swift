@@ -16,6 +16,24 @@ extension LuaTests {
 
       """
 
+    @Test func aTextThatHasNoTokenToScoreIsSaid() throws {
+      try ScriptModels.packaged { models in
+        let (state, output) = try makeState()
+        defer { state.close() }
+        try state.execute(
+          chunk: Array(
+            (models + """
+              local one = m:nll{ texts = { "a", "The sky is blue." } }
+              assert(one.per_text[1] ~= one.per_text[1] and one.mean == one.per_text[2])
+              local text = { "Hello <|im_end|> there" }
+              assert(m:nll{ texts = text, chat = true, special = false }.tokens > m:nll{ texts = text, chat = true }.tokens)
+              local kept = m:reference{ texts = text }
+              assert(m:kl{ reference = kept }.mean == 0 and not pcall(m.kl, m, { reference = kept, texts = text }))
+              """).utf8), name: "=test")
+        #expect(output.notes.contains { $0.contains("1 of 2 texts have no token to score") })
+      }
+    }
+
     @Test func aPositionOfAListThatNoSequenceHasIsRefused() throws {
       try ScriptModels.tiny { models in
         try printed(

@@ -7,11 +7,16 @@ extension OptionReader {
   fileprivate func scoredTexts(of model: Model) throws -> [SupervisedExample] {
     let (name, value) = try oneOf(["texts", "examples"])
     let chat = try boolean("chat")
-    guard name == "texts" else { return try supervisedExamples(of: model, chat: chat) }
+    guard name == "texts" else {
+      guard !isPresent("special") else { throw call.error("option 'special' belongs to 'texts'") }
+      return try supervisedExamples(of: model, chat: chat)
+    }
     guard !isPresent("end_token") else { throw call.error("option 'end_token' belongs to 'examples'") }
     guard value.isTable, value.listCount > 0 else { throw value.error("the list is empty") }
     let bos = model.tokenizer?.bos
-    return try value.prompts(of: model, TextRule(chat: chat, template: try template(of: model))).map {
+    return try value.prompts(
+      of: model, TextRule(chat: chat, template: try template(of: model), special: try boolean("special"))
+    ).map {
       SupervisedExample(prompt: $0, scoredFrom: $0.tokens.first == bos ? 1 : 0)
     }
   }
@@ -26,6 +31,8 @@ extension ModelObject {
     SharedOptions.endToken,
     Option("chat", "boolean", .boolean(false), "wraps texts or prompts as a user turn of the model's template"),
     SharedOptions.template,
+    Option(
+      "special", "boolean", .boolean(true), "reads special tokens in texts; false in a chat: in the message's content"),
   ]
 
   static let measureRows: [Function] = [
@@ -45,6 +52,12 @@ extension ModelObject {
       let tokens = parts.reduce(0) { $0 + $1.tokens }
       guard tokens > 0 else { throw call.error("there is no token to score: each text needs at least two tokens") }
       let mean = parts.reduce(0) { $0 + $1.sum } / Double(tokens)
+      let empty = parts.count { $0.tokens == 0 }
+      if empty > 0 {
+        call.state.output.note(
+          "nll: \(empty) of \(parts.count) texts have no token to score, and nan in per_text; they count for nothing in mean"
+        )
+      }
       let perText = parts.map { $0.tokens > 0 ? $0.sum / Double($0.tokens) : Double.nan }
       return call.push(["mean": mean, "perplexity": exp(mean), "per_text": perText, "tokens": tokens] as LuaTable)
     },
@@ -80,6 +93,9 @@ extension ModelObject {
       var parts: [Divergence] = []
       if let reader = options.optional("reference") {
         let reference = try reader.object(ReferenceObject.self)
+        for name in ["texts", "examples", "chat", "template", "special", "end_token"] where options.isPresent(name) {
+          throw call.error("option '\(name)' does not go with 'reference', which has its texts")
+        }
         if reference.owner !== object {
           try model.requireSameTokens(as: reference.owner.model, for: "kl to another model")
         }
