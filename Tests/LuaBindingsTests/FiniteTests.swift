@@ -54,6 +54,10 @@ extension LuaTests {
       for (script, part) in [
         ("m:hook{ layer = 1, fn = function(x) return x * nan end } run()", "hook at resid_post of layer 1 made"),
         (
+          "m:hook{ site = 'z', layer = 1, heads = { 3 }, fn = function(x) return x * nan end } run()",
+          "hook at z of layer 1 made"
+        ),
+        (
           "m:hook{ site = 'q', layer = 0, pos = 3, fn = function(x) return x * inf end } run()",
           "hook at q of layer 0 made"
         ),

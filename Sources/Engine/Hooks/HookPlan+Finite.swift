@@ -6,11 +6,11 @@ extension HookPlan {
   /// Throws `.numeric` where rows hold values that are no finite numbers. `what`: `add`, `hook`; `wereFinite`: whether
   /// they were good before it.
   func requireFinite(_ rows: SelectedRows, after what: String, wereFinite: Bool) throws {
-    for part in rows.parts {
-      let base = rows.start(part)
-      let bad = ck_first_nonfinite_row(part.count, rows.width, base, rows.stride)
+    for (part, offset) in rows.parts.flatMap({ part in rows.blocks.map { (part, $0) } }) {
+      let base = rows.start(part) + offset
+      let bad = ck_first_nonfinite_row(part.count, rows.blockWidth, base, rows.stride)
       guard bad < part.count else { continue }
-      let value = (0..<rows.width).lazy.map { base[bad * rows.stride + $0] }.first { !$0.isFinite } ?? .nan
+      let value = (0..<rows.blockWidth).lazy.map { base[bad * rows.stride + $0] }.first { !$0.isFinite } ?? .nan
       let place = "\(rows.site.rawValue)\(rows.layer.map { " of layer \($0)" } ?? "")"
       let token = "position \(part.range.lowerBound + bad + 1) of sequence \(rows.sequence.index + 1)"
       throw EngineError(
@@ -60,7 +60,9 @@ extension HookPlan {
 
 extension SelectedRows {
   var areFinite: Bool {
-    parts.allSatisfy { ck_first_nonfinite_row($0.count, width, start($0), stride) == $0.count }
+    parts.allSatisfy { part in
+      blocks.allSatisfy { ck_first_nonfinite_row(part.count, blockWidth, start(part) + $0, stride) == part.count }
+    }
   }
 }
 
